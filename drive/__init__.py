@@ -1,0 +1,1 @@
+"""A file service whose dependencies cost nothing until they are used."""
