@@ -25,6 +25,7 @@ class Code(Enum):
     QUOTA_EXCEEDED = Status(403, "RESOURCE_EXHAUSTED", "Quota exceeded")
     METHOD_NOT_ALLOWED = Status(405, "UNIMPLEMENTED", "Method not allowed")
     CONFLICT = Status(409, "FAILED_PRECONDITION", "Conflict with the current state")
+    PRECONDITION_FAILED = Status(412, "FAILED_PRECONDITION", "Precondition failed")
     TOO_LARGE = Status(413, "OUT_OF_RANGE", "Too large")
     UNSUPPORTED_MEDIA_TYPE = Status(415, "INVALID_ARGUMENT", "Unsupported media type")
     RANGE_NOT_SATISFIABLE = Status(416, "OUT_OF_RANGE", "Range not satisfiable")

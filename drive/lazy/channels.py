@@ -1,0 +1,285 @@
+"""gRPC channels that are opened by the first call and capped by gRPC itself."""
+
+import asyncio
+import json
+import os
+import weakref
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+
+from drive.lazy.endpoint import Endpoint
+from drive.lazy.once import opening_order, running_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import grpc.aio
+
+log = structlog.get_logger()
+
+
+class ChannelsClosedError(RuntimeError):
+    """A call after `Channels.aclose`: the application is shutting down."""
+
+
+class ForkedChannelsError(RuntimeError):
+    """A call in a process whose parent had channels open: gRPC would crash or hang there."""
+
+
+class _Call(Protocol):
+    def add_done_callback(self, callback: "Callable[[Any], None]", /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files for `https://` endpoints. Without `ca_file`, gRPC's own set of authorities verifies the server."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+
+class Channels:
+    """The process's gRPC channels: one per endpoint and event loop, each opened by the first call to it.
+
+    A channel holds at most `max_connections` TCP connections; gRPC opens the second when the first carries as many
+    streams as the server allows (gRFC A105). A channel that had no call for `idle_timeout_s` is closed, its connections
+    and memory given back; the next call reopens it.
+
+    Logs `Creating gRPC channel` once per endpoint, `Reopening gRPC channel` after that and `Closing gRPC channel`.
+    """
+
+    modules = ("grpc", "grpc.aio")
+    """What must be imported (see `drive.lazy.load`) before `open` is called."""
+
+    def __init__(
+        self,
+        *,
+        max_connections: int = 2,
+        max_message_bytes: int = 16 * 1024 * 1024,
+        idle_timeout_s: float = 300.0,
+        keepalive_interval_s: float = 60.0,
+        close_grace_s: float = 2.0,
+        tls: Tls | None = None,
+    ) -> None:
+        self._max_connections = max_connections
+        self._max_message_bytes = max_message_bytes
+        self._idle_timeout_s = idle_timeout_s
+        self._keepalive_interval_s = keepalive_interval_s
+        self._close_grace_s = close_grace_s
+        self._tls = tls or Tls()
+        self._by_loop: dict[asyncio.AbstractEventLoop, _LoopChannels] = {}
+
+    @property
+    def opened_as(self) -> int | None:
+        """The place of this loop's first channel among all openings of the process; None while there was none."""
+        here = self._here()
+        return None if here is None else here.opened_as
+
+    def open(self, endpoint: Endpoint, service: str) -> "OpenChannel":
+        """Return the endpoint's channel on the running loop, created if there is none. Does no I/O.
+
+        Args:
+            endpoint: where to.
+            service: whose call this is, for the log.
+
+        Raises:
+            ChannelsClosedError: after `aclose` on this loop.
+            ForkedChannelsError: in a child whose parent had channels open.
+
+        """
+        here = self._here()
+        channel = None if here is None else here.open.get(endpoint)
+        if channel is not None:
+            return channel
+        if _fork.had_channels:
+            raise ForkedChannelsError(
+                f"{service} was called in process {os.getpid()}, whose parent had gRPC channels open when it forked. "
+                "Fork before the first call, or close the channels first."
+            )
+        if here is not None and here.closed:
+            raise ChannelsClosedError(f"{service} was called after its channels were closed, while shutting down.")
+        return self._create(here or self._begin(), endpoint, service)
+
+    def is_connected(self, endpoint: Endpoint) -> bool | None:
+        """Tell whether the running loop's channel works; None if there is none. An idle channel counts as working."""
+        here = self._here()
+        channel = None if here is None else here.open.get(endpoint)
+        if channel is None:
+            return None
+        return channel.grpc_channel.get_state().name not in {"TRANSIENT_FAILURE", "SHUTDOWN"}
+
+    async def aclose(self) -> None:
+        """Close this loop's channels: calls in flight get `close_grace_s` to end, later ones are refused.
+
+        Cancelling this ends the calls in flight at once.
+        """
+        here = self._here() or self._begin()
+        here.closed = True
+        for channel in list(here.open.values()):
+            self._begin_closing(here, channel, "shutdown", self._close_grace_s)
+        await asyncio.gather(*here.closing)
+        here.created.clear()
+        here.opened_as = None
+
+    def _here(self) -> "_LoopChannels | None":
+        loop = running_loop()
+        return None if loop is None else self._by_loop.get(loop)
+
+    def _begin(self) -> "_LoopChannels":
+        return self._by_loop.setdefault(asyncio.get_running_loop(), _LoopChannels())
+
+    def _create(self, here: "_LoopChannels", endpoint: Endpoint, service: str) -> "OpenChannel":
+        self._close_left_behind(here)
+        channel = OpenChannel(
+            endpoint,
+            self._connect(endpoint),
+            self._idle_timeout_s,
+            lambda channel: self._begin_closing(here, channel, "idle", None),
+        )
+        log.info(
+            "Reopening gRPC channel" if endpoint in here.created else "Creating gRPC channel",
+            endpoint=str(endpoint),
+            service=service,
+            max_connections=self._max_connections,
+            pid=os.getpid(),
+        )
+        here.open[endpoint] = channel
+        here.created.add(endpoint)
+        here.opened_as = here.opened_as or next(opening_order)
+        return channel
+
+    def _connect(self, endpoint: Endpoint) -> "grpc.aio.Channel":
+        import grpc.aio
+
+        if not endpoint.secure:
+            return grpc.aio.insecure_channel(endpoint.target, options=self._options())
+        certificate = grpc.ssl_channel_credentials(
+            root_certificates=_read(self._tls.ca_file),
+            private_key=_read(self._tls.key_file),
+            certificate_chain=_read(self._tls.cert_file),
+        )
+        return grpc.aio.secure_channel(endpoint.target, certificate, options=self._options())
+
+    def _options(self) -> list[tuple[str, str | int]]:
+        service_config = {"connectionScaling": {"maxConnectionsPerSubchannel": self._max_connections}}
+        return [
+            ("grpc.service_config", json.dumps(service_config)),
+            ("grpc.max_receive_message_length", self._max_message_bytes),
+            ("grpc.max_send_message_length", self._max_message_bytes),
+            ("grpc.keepalive_time_ms", int(self._keepalive_interval_s * 1000)),
+        ]
+
+    def _close_left_behind(self, here: "_LoopChannels") -> None:
+        """Close what event loops that have ended left open: nobody else can."""
+        for ended in [loop for loop in list(self._by_loop) if loop.is_closed()]:
+            left_behind = self._by_loop.pop(ended, _LoopChannels())
+            for channel in left_behind.open.values():
+                self._begin_closing(here, channel, "event loop ended", None)
+
+    def _begin_closing(self, here: "_LoopChannels", channel: "OpenChannel", reason: str, grace_s: float | None) -> None:
+        log.info("Closing gRPC channel", endpoint=str(channel.endpoint), reason=reason, pid=os.getpid())
+        channel.retire()
+        if here.open.get(channel.endpoint) is channel:
+            del here.open[channel.endpoint]
+        closing = asyncio.create_task(channel.close(grace_s), name=f"close {channel.endpoint}")
+        here.closing.add(closing)
+        closing.add_done_callback(here.closing.discard)
+
+
+@dataclass(slots=True)
+class _LoopChannels:
+    """What one event loop has open."""
+
+    open: "dict[Endpoint, OpenChannel]" = field(default_factory=dict)
+    created: set[Endpoint] = field(default_factory=set)
+    closing: "set[asyncio.Task[None]]" = field(default_factory=set)
+    opened_as: int | None = None
+    closed: bool = False
+
+
+class OpenChannel:
+    """One open channel and the calls in flight on it."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        grpc_channel: "grpc.aio.Channel",
+        idle_timeout_s: float,
+        on_idle: "Callable[[OpenChannel], None]",
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.endpoint = endpoint
+        self.grpc_channel = grpc_channel
+        self.stubs: dict[str, Any] = {}
+        """The generated stubs made on it, by path."""
+        self.retired = False
+        """Whether it is being closed, so that a new call must open another."""
+        self._in_flight: set[int] = set()  # by id, so that a call that reports its end twice counts once
+        self._idle_timeout_s = idle_timeout_s
+        self._on_idle = on_idle
+        self._last_used_s = self.loop.time()
+        # One timer that looks again at its end, rather than one per call: a call then costs no timer.
+        self._timer = self.loop.call_later(idle_timeout_s, self._look)
+        _fork.open_channels.add(self)
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are under way."""
+        return len(self._in_flight)
+
+    def started(self, call: _Call) -> None:
+        """Count a call as in flight until it is done; a stream counts until its end."""
+        self._in_flight.add(id(call))
+        call.add_done_callback(self._ended)
+
+    def retire(self) -> None:
+        """Make the next call open another channel."""
+        self.retired = True
+        self._timer.cancel()
+
+    async def close(self, grace_s: float | None) -> None:
+        """Close it: calls in flight get `grace_s` to end, or nothing if this is cancelled."""
+        try:
+            await self.grpc_channel.close(grace_s)
+        except asyncio.CancelledError:
+            await self.grpc_channel.close(None)
+            raise
+        finally:
+            _fork.open_channels.discard(self)
+
+    def _ended(self, call: object) -> None:
+        self._in_flight.discard(id(call))
+        self._last_used_s = self.loop.time()
+
+    def _look(self) -> None:
+        if self._in_flight:
+            self._timer = self.loop.call_later(self._idle_timeout_s, self._look)
+            return
+        left_s = self._last_used_s + self._idle_timeout_s - self.loop.time()
+        if left_s > 0:
+            self._timer = self.loop.call_later(left_s, self._look)
+        else:
+            self._on_idle(self)
+
+
+class _Fork:
+    """What a forked child must know of its parent's channels: gRPC crashes or hangs where they are used again."""
+
+    def __init__(self) -> None:
+        self.open_channels: weakref.WeakSet[OpenChannel] = weakref.WeakSet()
+        self.had_channels = False
+        os.register_at_fork(after_in_child=self._in_child)
+
+    def _in_child(self) -> None:
+        self.had_channels = self.had_channels or len(self.open_channels) > 0
+
+
+_fork = _Fork()
+
+
+def _read(file: Path | None) -> bytes | None:
+    return None if file is None else file.read_bytes()

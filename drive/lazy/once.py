@@ -1,0 +1,143 @@
+"""An async value that is made at first use."""
+
+import asyncio
+import itertools
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
+
+from dependency_injector import providers
+
+T = TypeVar("T")
+
+# Counts openings of everything in this process, so that `lifespan` can close in reverse order.
+opening_order = itertools.count(1)
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the running event loop, None outside of any."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+class Lazy(Generic[T]):
+    """A value that the first `await value()` opens and all later ones return.
+
+    However many wait, it is opened once. Cancelling one waiter leaves the others waiting. When opening fails, all who
+    wait get the error and the next call tries again. Each event loop has its own value, since what is opened (sockets,
+    locks) belongs to the loop that opened it.
+    """
+
+    def __init__(
+        self, open_: Callable[[], Awaitable[T]], *, close: Callable[[T], Awaitable[object]], name: str = ""
+    ) -> None:
+        self._open = open_
+        self._close = close
+        self._name = name or getattr(open_, "__name__", repr(open_))
+        self._openings: dict[asyncio.AbstractEventLoop, _Opening[T]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Lazy {self._name}: {'open' if self.peek() is not None else 'not opened'}>"
+
+    async def __call__(self) -> T:
+        """Return the value, opened if it is not yet.
+
+        Raises:
+            RuntimeError: `aclose` was called meanwhile.
+
+        """
+        loop = asyncio.get_running_loop()
+        opening = self._openings.get(loop) or self._begin(loop)
+        task = opening.task
+        if not task.done():
+            await asyncio.wait([task])  # unlike awaiting the task, cancelling this leaves it at work for the others
+        if task.cancelled():  # passed on as it is, it would look as if whoever waits was cancelled
+            raise RuntimeError(f"{self._name} was closed while it was being opened.")
+        return task.result()
+
+    def peek(self) -> T | None:
+        """Return the running loop's value if it is open, without opening it."""
+        opening = self._opening()
+        return opening.task.result() if opening is not None and opening.succeeded() else None
+
+    @property
+    def opened_as(self) -> int | None:
+        """The place of this opening among all openings of the process; None while nothing was opened on this loop."""
+        opening = self._opening()
+        return None if opening is None else opening.order
+
+    async def aclose(self) -> None:
+        """Close the value if this loop opened it; the next call opens a new one. An opening under way is abandoned."""
+        opening = self._openings.pop(asyncio.get_running_loop(), None)
+        if opening is None:
+            return
+        if not opening.task.done():
+            opening.task.cancel()
+            await asyncio.wait([opening.task])
+        if opening.succeeded():
+            await self._close(opening.task.result())
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> "_Opening[T]":
+        for ended in [other for other in list(self._openings) if other.is_closed()]:
+            self._openings.pop(ended, None)
+        opening = _Opening(loop.create_task(self._opened(), name=f"open {self._name}"))
+        self._openings[loop] = opening
+        opening.task.add_done_callback(lambda _task: self._opening_ended(loop, opening))
+        return opening
+
+    async def _opened(self) -> T:
+        return await self._open()
+
+    def _opening_ended(self, loop: asyncio.AbstractEventLoop, opening: "_Opening[T]") -> None:
+        if opening.succeeded():
+            opening.order = next(opening_order)
+        elif self._openings.get(loop) is opening:
+            del self._openings[loop]
+
+    def _opening(self) -> "_Opening[T] | None":
+        loop = running_loop()
+        return None if loop is None else self._openings.get(loop)
+
+
+class _Opening(Generic[T]):
+    """One opening under way or done, with its place in the process's order."""
+
+    __slots__ = ("order", "task")
+
+    def __init__(self, task: asyncio.Task[T]) -> None:
+        self.task = task
+        # It counts from its end: what it opened meanwhile, to stand on, comes before it and is closed after it.
+        self.order = sys.maxsize
+
+    def succeeded(self) -> bool:
+        task = self.task
+        return task.done() and not task.cancelled() and task.exception() is None  # asking marks the exception as seen
+
+
+class Once(providers.Singleton[Lazy[T]]):
+    """A provider of one `Lazy` per container: `pool = Once(open_pool, close=close_pool, url=…)`.
+
+    `open_pool` gets the keyword arguments, resolved by the container, at the first `await container.pool()()`;
+    `close_pool` gets what it returned. Whoever depends on the provider is given the `Lazy`, so that building it opens
+    nothing.
+    """
+
+    def __init__(
+        self,
+        open_: Callable[..., Awaitable[T]] | None = None,
+        *,
+        close: Callable[[T], Awaitable[object]] | None = None,
+        **arguments: Any,
+    ) -> None:
+        if open_ is None:  # dependency-injector copies providers by building an empty one first
+            super().__init__()
+        elif close is None:
+            raise TypeError(f"Once({getattr(open_, '__name__', open_)}, …) lacks close=…: how is it closed?")
+        else:
+            super().__init__(_lazy, open_, close, **arguments)
+
+
+def _lazy(open_: Callable[..., Awaitable[T]], close: Callable[[T], Awaitable[object]], **arguments: Any) -> Lazy[T]:
+    return Lazy(lambda: open_(**arguments), close=close, name=getattr(open_, "__name__", ""))

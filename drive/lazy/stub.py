@@ -1,0 +1,136 @@
+"""Generated gRPC stubs that open their channel at the first call."""
+
+import asyncio
+import importlib
+from typing import Any, TypeVar
+
+from dependency_injector import providers
+
+from drive.lazy.call import DeferredCall
+from drive.lazy.channels import Channels, OpenChannel
+from drive.lazy.endpoint import Endpoint
+from drive.lazy.modules import is_loaded, load
+
+T = TypeVar("T")
+
+
+class Stub(providers.Singleton[T]):
+    """A provider of one lazy stub per container, typed as the generated async stub.
+
+        accounts: Stub[AccountServiceStub] = Stub(
+            "drive.proto.account_pb2_grpc:AccountServiceStub", channels, endpoint="http://127.0.0.1:5001"
+        )
+
+    Nothing is imported and nothing opened until a method is called: not by defining the provider, nor by building the
+    stub, nor by holding `container.accounts().GetAccount`. `timeout_s` is the deadline of calls that give none.
+    """
+
+    def __init__(
+        self,
+        path: str | None = None,
+        channels: providers.Provider[Channels] | None = None,
+        *,
+        endpoint: providers.Provider[str] | str = "",
+        timeout_s: providers.Provider[float] | float | None = None,
+    ) -> None:
+        if path is None:  # dependency-injector copies providers by building an empty one first
+            super().__init__()
+        else:
+            quacking_like_t: Any = _LazyStub
+            super().__init__(quacking_like_t, path, channels, endpoint, timeout_s)
+
+
+class _LazyStub:
+    """Quacks like the generated stub; each method is made when it is first asked for, and kept in `__dict__`."""
+
+    def __init__(self, path: str, channels: Channels, endpoint: str, timeout_s: float | None) -> None:
+        self.__lazy__ = _Source(path, channels, Endpoint.parse(endpoint), timeout_s)
+
+    def __getattr__(self, name: str) -> "_Method":
+        if name.startswith("_"):
+            raise AttributeError(name)  # copying and pickling ask for such names; no rpc has one
+        method = _Method(self.__lazy__, name)
+        self.__dict__[name] = method
+        return method
+
+    def __repr__(self) -> str:
+        return f"<lazy {self.__lazy__.class_name} at {self.__lazy__.endpoint}>"
+
+
+class _Source:
+    """What the methods of one stub share: where the generated class is, and how to reach the service."""
+
+    def __init__(self, path: str, channels: Channels, endpoint: Endpoint, timeout_s: float | None) -> None:
+        self._path = path
+        self._module, _, self.class_name = path.partition(":")
+        self._channels = channels
+        self.endpoint = endpoint
+        self.timeout_s = timeout_s
+
+    @property
+    def service(self) -> str:
+        """The service's name, as logs show it."""
+        return self.class_name.removesuffix("Stub")
+
+    def is_loaded(self) -> bool:
+        """Tell whether `bind` would import nothing."""
+        return is_loaded(*Channels.modules, self._module)
+
+    async def load(self) -> None:
+        """Import gRPC and the generated module in a thread."""
+        await load(*Channels.modules, self._module)
+
+    def bind(self, name: str) -> tuple[OpenChannel, Any]:
+        """Return the open channel and the generated stub's multicallable of that name.
+
+        Raises:
+            AttributeError: the service has no such method; the message names those that it has.
+
+        """
+        channel = self._channels.open(self.endpoint, self.service)
+        stub = channel.stubs.get(self._path)
+        if stub is None:
+            generated = getattr(importlib.import_module(self._module), self.class_name)
+            stub = channel.stubs[self._path] = generated(channel.grpc_channel)
+        multicallable = vars(stub).get(name)
+        if multicallable is None:
+            raise AttributeError(
+                f"{self.service} has no method {name!r}; it has {', '.join(sorted(vars(stub)))}.", name=name
+            )
+        return channel, multicallable
+
+
+class _Method:
+    """One rpc of a lazy stub. Once bound to an open channel, a call goes straight to the generated multicallable."""
+
+    __slots__ = ("_bound", "_name", "_source")
+
+    def __init__(self, source: _Source, name: str) -> None:
+        self._source = source
+        self._name = name
+        self._bound: tuple[OpenChannel | None, Any] = None, None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Start the call, as the generated stub does; the very first one also imports gRPC and opens the channel."""
+        # Multicallables that stream requests take the timeout as second positional argument, too.
+        timeout_s = args[1] if len(args) > 1 else kwargs.get("timeout")
+        if timeout_s is None:
+            timeout_s = self._source.timeout_s
+        if self._source.is_loaded():
+            return self._start(args, kwargs, timeout_s)
+        return DeferredCall(self._source.load, lambda left_s: self._start(args, kwargs, left_s), timeout_s)
+
+    def __repr__(self) -> str:
+        return f"<lazy rpc {self._source.service}.{self._name} at {self._source.endpoint}>"
+
+    def _start(self, args: tuple[Any, ...], kwargs: dict[str, Any], timeout_s: float | None) -> Any:
+        channel, multicallable = self._bound
+        if channel is None or channel.retired or channel.loop is not asyncio.get_running_loop():
+            channel, multicallable = self._bound = self._source.bind(self._name)
+        if len(args) > 1:
+            args = (args[0], timeout_s, *args[2:])
+        else:
+            kwargs["timeout"] = timeout_s
+        call = multicallable(*args, **kwargs)
+        channel.started(call)
+        return call

@@ -1,0 +1,52 @@
+"""Log lines: JSON on stdout, or readable ones on a terminal."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+
+def configure(*, level: str = "info", format_: str = "auto") -> None:
+    """Send structlog's lines and the standard library's warnings to stdout in one format.
+
+    Args:
+        level: the least level shown: debug, info, warning or error.
+        format_: json, console, or auto: console where stdout is a terminal.
+
+    """
+    readable = format_ == "console" or (format_ == "auto" and sys.stdout.isatty())
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *_rendering(readable=readable),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(handlers=[_ToStructlog()], level=max(number, logging.WARNING), force=True)
+
+
+def _rendering(*, readable: bool) -> list[Any]:
+    if readable:
+        return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
+
+
+def _json(event: dict[str, Any], **_: Any) -> str:
+    import msgspec
+
+    return msgspec.json.encode(event, enc_hook=str).decode()
+
+
+class _ToStructlog(logging.Handler):
+    """Passes what libraries log through the standard library on."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger().log(
+            record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None
+        )

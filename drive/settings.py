@@ -1,0 +1,293 @@
+"""Everything that can be configured: `DRIVE_*` variables, or the same names in lower case in a TOML file."""
+
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from drive.errors import Code, DriveError
+from drive.lazy.endpoint import Endpoint, EndpointError
+
+_MIB = 1024 * 1024
+PREFIX = "DRIVE_"
+FILE_VARIABLE = "DRIVE_SETTINGS_FILE"
+
+
+class SettingsError(DriveError):
+    """All problems of the settings at once, each with the line to write."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(
+            Code.VALIDATION_ERROR, "The settings are not usable:\n" + "\n".join(f"  {p}" for p in problems)
+        )
+        self.problems = problems
+
+
+def _setting(default: Any, doc: str, *, original: str = "", secret: bool = False, least: float | None = None) -> Any:
+    """Declare a setting.
+
+    Args:
+        default: its value where nothing is set.
+        doc: one sentence for docs/settings.md.
+        original: what the original service had in its place, where it had anything.
+        secret: whether it can carry a password, so that it stays out of `repr`.
+        least: the smallest number allowed.
+
+    """
+    return field(default=default, repr=not secret, metadata={"doc": doc, "original": original, "least": least})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One field per setting. Sizes are bytes (`_bytes`) or MiB (`_mib`), times seconds (`_s`)."""
+
+    http_listen: str = _setting("127.0.0.1:6000", "Host and port that HTTP is served on.", original="0.0.0.0:6000")
+    storage_path: Path = _setting(
+        Path("var/storage"), "Folder of the local pools' objects and of uploads under way; shared by all replicas."
+    )
+
+    database_url: str = _setting(
+        "postgresql://drive@127.0.0.1/drive", "PostgreSQL: postgresql://user:password@host:port/database.", secret=True
+    )
+    database_max_connections: int = _setting(
+        5, "Most connections that a process holds.", original="20, later 5", least=1
+    )
+    database_idle_timeout_s: float = _setting(
+        30.0, "An unused connection is closed after this.", original="60, later 30", least=1
+    )
+    database_connect_timeout_s: float = _setting(
+        5.0, "How long connecting, or waiting for a free connection, may take.", least=0.1
+    )
+    database_query_timeout_s: float = _setting(30.0, "How long one query may take.", original="30", least=0.1)
+
+    redis_url: str = _setting(
+        "redis://127.0.0.1:6379/0", "Redis or Valkey: redis://, rediss:// or unix://; empty for none.", secret=True
+    )
+    redis_max_connections: int = _setting(
+        10, "Most connections that a process holds; further calls wait.", original="1, multiplexed", least=1
+    )
+    redis_connect_timeout_s: float = _setting(5.0, "How long connecting may take.", original="5", least=0.1)
+    redis_operation_timeout_s: float = _setting(3.0, "How long one command may take.", original="3", least=0.1)
+    redis_retries: int = _setting(
+        3, "How often a command is tried again after a lost connection.", original="3", least=0
+    )
+    cache_ttl_s: int = _setting(
+        300, "How long a cached value lives.", original="900 to 1800, later 300 to 600", least=1
+    )
+
+    pass_endpoint: str = _setting("http://127.0.0.1:5001", "gRPC endpoint of pass.", original="https://pass:5001")
+    ring_endpoint: str = _setting(
+        "http://127.0.0.1:5002",
+        "gRPC endpoint of ring; also that of `ring`'s one client.",
+        original="https://ring:5001",
+    )
+    auth_endpoint: str = _setting("", "Where AuthService is, if not at pass.")
+    permissions_endpoint: str = _setting("", "Where PermissionService is, if not at pass.")
+    accounts_endpoint: str = _setting("", "Where AccountService is, if not at pass.")
+    action_logs_endpoint: str = _setting("", "Where ActionLogService is, if not at pass.")
+    payments_endpoint: str = _setting("", "Where PaymentService is, if not at pass.")
+    wallets_endpoint: str = _setting("", "Where WalletService is, if not at pass.")
+    realms_endpoint: str = _setting("", "Where RealmService is, if not at pass.")
+    social_credits_endpoint: str = _setting("", "Where SocialCreditService is, if not at pass.")
+    experiences_endpoint: str = _setting("", "Where ExperienceService is, if not at pass.")
+    grpc_max_connections: int = _setting(
+        2, "Most TCP connections per endpoint.", original="1000+ claimed, later 2 per client", least=1
+    )
+    grpc_idle_timeout_s: float = _setting(
+        300.0, "A channel without calls is closed after this.", original="never", least=0.1
+    )
+    grpc_deadline_s: float = _setting(
+        5.0, "Deadline of a call.", original="30 in total, 10 per attempt, 3 retries", least=0.1
+    )
+    grpc_ca_file: Path | None = _setting(
+        None, "Authorities that verify https:// endpoints; gRPC's own where unset.", original="verification off"
+    )
+    grpc_cert_file: Path | None = _setting(None, "Client certificate for https:// endpoints.", original="none")
+    grpc_key_file: Path | None = _setting(None, "Key of the client certificate.", original="none")
+
+    http_client_connections_per_host: int = _setting(
+        5, "Most connections of outgoing HTTP per host.", original="100+, later 5", least=1
+    )
+    http_client_timeout_s: float = _setting(
+        30.0, "How long an outgoing HTTP request may take.", original="30", least=0.1
+    )
+
+    auth_cache_ttl_s: float = _setting(
+        30.0, "How long an authenticated token is not asked about again.", original="0", least=0
+    )
+    auth_cache_entries: int = _setting(10_000, "Most tokens remembered per process.", original="0", least=1)
+
+    default_pool_id: UUID = _setting(UUID(int=1), "Pool of uploads that name none.", original="Storage:PreferredRemote")
+    upload_direct_max_bytes: int = _setting(20 * _MIB, "Largest direct upload.", original="20 MiB", least=1)
+    upload_max_bytes: int = _setting(1024 * 1024 * _MIB, "Largest file.", original="none", least=1)
+    upload_chunk_bytes: int = _setting(
+        5 * _MIB, "Chunk size where the client asks for none.", original="5 MiB", least=1
+    )
+    upload_chunk_max_bytes: int = _setting(
+        64 * _MIB, "Largest chunk; a client that asks for more is given this.", original="6 MiB a request", least=1
+    )
+    upload_chunks_max: int = _setting(
+        10_000, "Most chunks of an upload; smaller chunks are made larger to fit.", original="none", least=1
+    )
+    upload_lifetime_s: int = _setting(
+        24 * 3600, "An upload without activity expires after this.", original="24 h, never cleaned", least=1
+    )
+    progress_min_bytes: int = _setting(
+        5 * _MIB, "Uploads from this size on push progress through ring.", original="all", least=0
+    )
+    progress_interval_s: float = _setting(
+        1.0, "At most one progress packet per upload in this time.", original="0", least=0
+    )
+
+    quota_base_mib: int = _setting(1024, "Quota of an account without a subscription.", original="1024", least=0)
+    quota_tier1_mib: int = _setting(5 * 1024, "Quota of solian.stellar.primary.", original="5120", least=0)
+    quota_tier2_mib: int = _setting(10 * 1024, "Quota of solian.stellar.nova.", original="10240", least=0)
+    quota_tier3_mib: int = _setting(15 * 1024, "Quota of solian.stellar.supernova.", original="15360", least=0)
+
+    worker_poll_interval_s: float = _setting(1.0, "How often an idle worker looks for jobs.", least=0.05)
+    worker_sweep_interval_s: float = _setting(
+        60.0, "How often expired uploads are swept from staging.", original="daily, incomplete", least=1
+    )
+
+    log_level: str = _setting("info", "debug, info, warning or error.")
+    log_format: str = _setting("auto", "json, console, or auto: console on a terminal.")
+
+    def __post_init__(self) -> None:
+        """Give every client without an endpoint of its own that of pass."""
+        for one in fields(self):
+            if one.name.endswith("_endpoint") and not getattr(self, one.name):
+                object.__setattr__(self, one.name, self.pass_endpoint)
+
+
+def load(environ: Mapping[str, str] = os.environ, *, file: Path | None = None) -> Settings:
+    """Read the settings: defaults, then the TOML file (argument, or `DRIVE_SETTINGS_FILE`), then `DRIVE_*` variables.
+
+    Raises:
+        SettingsError: with every problem found.
+
+    """
+    problems: list[str] = []
+    known = {one.name: one for one in fields(Settings)}
+    values: dict[str, Any] = {}
+    for name, raw, source in _given(environ, file, problems):
+        if name not in known:
+            problems.append(_unknown(name, source, known))
+            continue
+        try:
+            values[name] = _parsed(known[name].type, raw)
+            _check(name, values[name], known[name].metadata["least"])
+        except ValueError as error:
+            problems.append(f"{source}: {error}. {_example(name, known[name].default)}")
+    problems += _contradictions(values)
+    if problems:
+        raise SettingsError(problems)
+    return Settings(**values)
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def _given(environ: Mapping[str, str], file: Path | None, problems: list[str]) -> Iterator[tuple[str, Any, str]]:
+    """Yield name, raw value and where it was found; later ones win."""
+    if file is None and environ.get(FILE_VARIABLE):
+        file = Path(environ[FILE_VARIABLE])
+    if file is not None:
+        try:
+            table = tomllib.loads(file.read_text())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            problems.append(f"{file} cannot be read: {error}")
+            table = {}
+        yield from ((name, value, f"{file}: {name}") for name, value in table.items())
+    for key, value in sorted(environ.items()):
+        if key.startswith(PREFIX) and key != FILE_VARIABLE and not key.startswith("DRIVE_TEST_"):
+            yield key.removeprefix(PREFIX).lower(), value, key
+
+
+def _parsed(kind: Any, raw: Any) -> Any:
+    """Turn text, or a TOML value, into the setting's type."""
+    if isinstance(raw, str) and kind is not str:
+        raw = raw.strip()
+    if isinstance(raw, bool | dict | list):
+        raise ValueError("is no value of this setting's type")  # noqa: TRY004 - one kind of problem for the caller
+    parse = _PARSERS[kind]
+    if kind is not str and raw == "":
+        raise ValueError("is empty")
+    try:
+        return parse(raw if isinstance(raw, str) else str(raw))
+    except ValueError as error:
+        raise ValueError(f"is no {_KINDS[kind]}") from error
+
+
+_PARSERS: dict[Any, Callable[[str], Any]] = {
+    str: str,
+    int: lambda text: int(text.replace("_", "")),
+    float: float,
+    Path: Path,
+    Path | None: Path,
+    UUID: UUID,
+}
+_KINDS = {str: "text", int: "whole number", float: "number", Path: "path", Path | None: "path", UUID: "UUID"}
+
+
+def _check(name: str, value: Any, least: float | None) -> None:
+    if least is not None and not (least <= value < float("inf")):
+        raise ValueError(f"must be at least {least:g}")
+    if name == "log_level" and value not in {"debug", "info", "warning", "error"}:
+        raise ValueError("must be debug, info, warning or error")
+    if name == "log_format" and value not in {"auto", "json", "console"}:
+        raise ValueError("must be auto, json or console")
+    if name.endswith("_endpoint") and value:
+        _parse_endpoint(value)
+    if name == "http_listen":
+        parse_listen(value)
+    if name == "database_url" and not value.startswith(("postgresql://", "postgres://")):
+        raise ValueError("must begin with postgresql://")
+    if name == "redis_url" and value and not value.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must begin with redis://, rediss:// or unix://")
+
+
+def _parse_endpoint(value: str) -> None:
+    try:
+        Endpoint.parse(value)
+    except EndpointError as error:
+        raise ValueError(str(error).removesuffix(".")) from error
+
+
+def parse_listen(value: str) -> tuple[str, int]:
+    """Split `host:port`, or `[ipv6]:port`.
+
+    Raises:
+        ValueError: it is neither.
+
+    """
+    host, _, port = value.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004 - the last port
+        raise ValueError("must be host:port")
+    return host, int(port)
+
+
+def _contradictions(values: Mapping[str, Any]) -> list[str]:
+    cert, key = values.get("grpc_cert_file"), values.get("grpc_key_file")
+    if (cert is None) != (key is None):
+        absent = "grpc_key_file" if key is None else "grpc_cert_file"
+        return [f"a client certificate needs both of its files. Write {variable(absent)}=/path/to/file.pem"]
+    return []
+
+
+def _unknown(name: str, source: str, known: Mapping[str, Any]) -> str:
+    from difflib import get_close_matches
+
+    nearest = get_close_matches(name, known, n=1)
+    hint = f"Did you mean {variable(nearest[0])}?" if nearest else "docs/settings.md lists them all."
+    return f"{source}: there is no such setting. {hint}"
+
+
+def _example(name: str, default: Any) -> str:
+    shown = default if default not in {None, ""} else "http://127.0.0.1:5001" if name.endswith("_endpoint") else "…"
+    return f"Write for example {variable(name)}={shown}"

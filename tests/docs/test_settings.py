@@ -1,0 +1,26 @@
+"""docs/settings.md says what the code says."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drive.settings import Settings, variable
+
+TEXT = Path(__file__).parents[2].joinpath("docs/settings.md").read_text()
+
+
+def row(one: Any) -> str:
+    default = one.default if one.default not in {None, ""} else "unset"
+    return f"| `{variable(one.name)}` | {default} | {one.metadata['original'] or ''} | {one.metadata['doc']} |"
+
+
+@pytest.mark.parametrize("one", fields(Settings), ids=lambda one: one.name)
+def test_every_setting_is_documented_with_its_default(one):
+    assert row(one) in TEXT, f"docs/settings.md lacks this line:\n{row(one)}"
+
+
+def test_no_other_setting_is_documented():
+    documented = {line.split("`")[1] for line in TEXT.splitlines() if line.startswith("| `DRIVE_")}
+    assert documented == {variable(one.name) for one in fields(Settings)}
