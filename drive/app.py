@@ -1,0 +1,33 @@
+"""The aiohttp application."""
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from drive.containers import Container
+from drive.http.auth import guard
+from drive.http.problems import errors_middleware, request_id_middleware
+from drive.lazy import lifespan
+
+_JSON_MAX_BYTES = 1024 * 1024  # bodies that are read whole; files are streamed, whatever their size
+_LAST_PACKETS_S = 1.0
+
+
+def create_app(container: Container) -> web.Application:
+    """Return the application that serves the container's handlers. It opens nothing, and closes what they opened."""
+    app = web.Application(middlewares=[request_id_middleware, errors_middleware], client_max_size=_JSON_MAX_BYTES)
+    authenticator = container.authenticator()
+    for handlers in container.handlers():
+        for route in handlers.routes():
+            handler = guard(route, authenticator)
+            app.router.add_route(route.method, route.path, handler)
+            if route.method == "GET":
+                app.router.add_route("HEAD", route.path, handler)
+
+    async def close_at_end(_app: web.Application) -> AsyncIterator[None]:
+        async with lifespan(container):
+            yield
+            await container.feed().drain(timeout_s=_LAST_PACKETS_S)
+
+    app.cleanup_ctx.append(close_at_end)
+    return app

@@ -1,0 +1,99 @@
+"""The command line."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from drive.errors import DriveError
+
+_PORT_HELP = "on this machine only; 0 takes any free one"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run `drive`. Exits with 2 where the settings or the arguments are wrong, with 1 where the command failed."""
+    options = _parser().parse_args(arguments)
+    try:
+        status = options.run(options)
+    except DriveError as error:
+        print(f"drive {options.command}: {error.message}", file=sys.stderr)  # noqa: T201 - this is the terminal
+        status = 2
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="drive", description="A file service whose dependencies cost nothing until they are used."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    serve = _command(commands, "serve", "Answer HTTP.", "DRIVE_HTTP_LISTEN=127.0.0.1:8080 drive serve")
+    _takes_settings(serve)
+    serve.set_defaults(run=_serve)
+
+    worker = _command(commands, "worker", "Do jobs: delete objects, sweep what uploads left.", "drive worker --once")
+    worker.add_argument("--once", action="store_true", help="sweep, do what is due, and exit")
+    _takes_settings(worker)
+    worker.set_defaults(run=_worker)
+
+    migrate = _command(commands, "migrate", "Bring the database's schema up to date.", "drive migrate")
+    _takes_settings(migrate)
+    migrate.set_defaults(run=_migrate)
+
+    demo = _command(commands, "demo", "Run everything on this machine, with nothing installed.", "drive demo --smoke")
+    demo.add_argument("--smoke", action="store_true", help="do one whole round by itself, and exit with 0 or 1")
+    demo.add_argument("--port", type=int, default=6000, help=f"of the HTTP API, {_PORT_HELP} (default: 6000)")
+    demo.set_defaults(run=_demo)
+
+    peers = _command(commands, "peers", "Run development stand-ins for pass and ring.", "drive peers --pass-port 5001")
+    peers.add_argument("--pass-port", type=int, default=5001, help=f"{_PORT_HELP} (default: 5001)")
+    peers.add_argument("--ring-port", type=int, default=5002, help=f"{_PORT_HELP} (default: 5002)")
+    peers.add_argument("--page-port", type=int, default=5003, help=f"{_PORT_HELP} (default: 5003)")
+    peers.set_defaults(run=_peers)
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, purpose: str, example: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(name, help=purpose, description=purpose, epilog=f"Example: {example}")
+
+
+def _takes_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--settings", type=Path, metavar="FILE", help="TOML file; DRIVE_* variables win over it (docs/settings.md)"
+    )
+
+
+# Each command's module is imported when it runs: `drive serve` must not pay for what only the demo needs.
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from drive.cli.serve import serve
+
+    return serve(options.settings)
+
+
+def _worker(options: argparse.Namespace) -> int:
+    from drive.cli.worker import worker
+
+    return worker(options.settings, once=options.once)
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from drive.cli.migrate import migrate_database
+
+    return migrate_database(options.settings)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from drive.cli.demo import demo
+
+    return demo(port=options.port, smoke=options.smoke)
+
+
+def _peers(options: argparse.Namespace) -> int:
+    from drive.cli.peers import peers
+
+    return peers(options.pass_port, options.ring_port, options.page_port)

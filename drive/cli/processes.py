@@ -1,0 +1,100 @@
+"""`drive` processes beside this one."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+_START_TIMEOUT_S = 20.0
+_STOP_TIMEOUT_S = 1.5
+
+
+@dataclass(slots=True)
+class Service:
+    """A `drive` process, and what it has logged."""
+
+    process: asyncio.subprocess.Process
+    name: str
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def logged(self, event: str) -> dict[str, Any]:
+        """Wait for a log line, and return it.
+
+        Raises:
+            RuntimeError: the process has ended, or did not log it in time.
+
+        """
+        try:
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                while True:
+                    for line in self.lines:
+                        if line.get("event") == event:
+                            return line
+                    if self.process.returncode is not None:
+                        break
+                    self.changed.clear()
+                    await self.changed.wait()
+        except TimeoutError:
+            pass
+        raise RuntimeError(f"drive {self.name} did not log {event!r}; it logged {self.lines[-5:]}")
+
+
+@asynccontextmanager
+async def running(
+    name: str, environment: Mapping[str, str], *, echo: Callable[[Service, dict[str, Any]], None] | None = None
+) -> AsyncIterator[Service]:
+    """Run `drive NAME` beside us until the block ends, or until we are killed.
+
+    It has a session of its own, so that Ctrl-C reaches it from us and not from the terminal.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "drive", name,
+        env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+        start_new_session=True, preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+    )  # fmt: skip
+    service = Service(process, name)
+    reading = asyncio.create_task(_read_log(service, echo))
+    try:
+        yield service
+    finally:
+        await _stop(process)
+        await reading
+
+
+def _end_with_parent() -> None:
+    """Ask Linux to end this process when the one that started it is gone."""
+    import ctypes
+
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(_STOP_TIMEOUT_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+async def _read_log(service: Service, echo: Callable[[Service, dict[str, Any]], None] | None) -> None:
+    stdout = service.process.stdout
+    assert stdout is not None  # noqa: S101 - a pipe was asked for
+    async for line in stdout:
+        try:
+            service.lines.append(json.loads(line))
+        except ValueError:
+            service.lines.append({"event": line.decode(errors="replace").strip()})
+        service.changed.set()
+        if echo is not None:
+            echo(service, service.lines[-1])
+    await service.process.wait()
+    service.changed.set()

@@ -1,0 +1,1 @@
+"""Thin gateways over the gRPC stubs: our words on one side, proto messages on the other."""

@@ -1,0 +1,209 @@
+"""The whole wiring, from top to bottom. Building it opens nothing: no file, no socket, no heavy import."""
+
+from typing import TYPE_CHECKING
+
+from dependency_injector.containers import DeclarativeContainer
+from dependency_injector.providers import Callable, Dict, List, Singleton
+
+from drive.billing.handlers import BillingHandlers
+from drive.billing.service import Billing
+from drive.cache.cache import Cache
+from drive.cache.redis import close_redis, open_redis
+from drive.clients.accounts import AccountsClient
+from drive.clients.ring import RingClient
+from drive.db.database import Database
+from drive.db.pool import close_pool, open_pool
+from drive.files.handlers import FileHandlers
+from drive.files.service import Files
+from drive.http.auth import Authenticator
+from drive.http.client import close_session, open_session
+from drive.http.health import HealthHandlers, Peer
+from drive.jobs.worker import Worker
+from drive.lazy import Channels, Lazy, Once, Stub, Tls
+from drive.pools.handlers import PoolHandlers
+from drive.pools.service import Pools
+from drive.settings import load
+from drive.storage.local import LocalStore
+from drive.uploads.feed import Feed
+from drive.uploads.handlers import UploadHandlers
+from drive.uploads.limits import Limits
+from drive.uploads.service import Uploads
+from drive.uploads.sweep import Sweep
+
+if TYPE_CHECKING:
+    import aiohttp
+    import asyncpg
+    import redis.asyncio
+
+    from drive.proto.account_pb2_grpc import AccountServiceStub, ActionLogServiceStub
+    from drive.proto.auth_pb2_grpc import AuthServiceStub, PermissionServiceStub
+    from drive.proto.leveling_pb2_grpc import ExperienceServiceStub, SocialCreditServiceStub
+    from drive.proto.realm_pb2_grpc import RealmServiceStub
+    from drive.proto.ring_pb2_grpc import RingServiceStub
+    from drive.proto.wallet_pb2_grpc import PaymentServiceStub, WalletServiceStub
+
+
+def _where_configured(url: str, redis: "Lazy[redis.asyncio.Redis]") -> "Lazy[redis.asyncio.Redis] | None":
+    return redis if url else None
+
+
+class Container(DeclarativeContainer):
+    """Drive's parts. Replace any: `Container(settings=Settings(…))`, or `container.store.override(…)` in a test."""
+
+    settings = Singleton(load)
+    _s = settings.provided
+
+    # ── The ten gRPC clients: one channel per endpoint, opened by the first call to it ───────────────────────────────
+    channels = Singleton(
+        Channels,
+        max_connections=_s.grpc_max_connections,
+        idle_timeout_s=_s.grpc_idle_timeout_s,
+        tls=Singleton(Tls, ca_file=_s.grpc_ca_file, cert_file=_s.grpc_cert_file, key_file=_s.grpc_key_file),
+    )
+    _deadline_s = _s.grpc_deadline_s
+    auth: "Stub[AuthServiceStub]" = Stub(
+        "drive.proto.auth_pb2_grpc:AuthServiceStub", channels, endpoint=_s.auth_endpoint, timeout_s=_deadline_s
+    )
+    permissions: "Stub[PermissionServiceStub]" = Stub(
+        "drive.proto.auth_pb2_grpc:PermissionServiceStub",
+        channels,
+        endpoint=_s.permissions_endpoint,
+        timeout_s=_deadline_s,
+    )
+    accounts: "Stub[AccountServiceStub]" = Stub(
+        "drive.proto.account_pb2_grpc:AccountServiceStub",
+        channels,
+        endpoint=_s.accounts_endpoint,
+        timeout_s=_deadline_s,
+    )
+    action_logs: "Stub[ActionLogServiceStub]" = Stub(
+        "drive.proto.account_pb2_grpc:ActionLogServiceStub",
+        channels,
+        endpoint=_s.action_logs_endpoint,
+        timeout_s=_deadline_s,
+    )
+    payments: "Stub[PaymentServiceStub]" = Stub(
+        "drive.proto.wallet_pb2_grpc:PaymentServiceStub", channels, endpoint=_s.payments_endpoint, timeout_s=_deadline_s
+    )
+    wallets: "Stub[WalletServiceStub]" = Stub(
+        "drive.proto.wallet_pb2_grpc:WalletServiceStub", channels, endpoint=_s.wallets_endpoint, timeout_s=_deadline_s
+    )
+    realms: "Stub[RealmServiceStub]" = Stub(
+        "drive.proto.realm_pb2_grpc:RealmServiceStub", channels, endpoint=_s.realms_endpoint, timeout_s=_deadline_s
+    )
+    social_credits: "Stub[SocialCreditServiceStub]" = Stub(
+        "drive.proto.leveling_pb2_grpc:SocialCreditServiceStub",
+        channels,
+        endpoint=_s.social_credits_endpoint,
+        timeout_s=_deadline_s,
+    )
+    experiences: "Stub[ExperienceServiceStub]" = Stub(
+        "drive.proto.leveling_pb2_grpc:ExperienceServiceStub",
+        channels,
+        endpoint=_s.experiences_endpoint,
+        timeout_s=_deadline_s,
+    )
+    ring: "Stub[RingServiceStub]" = Stub(
+        "drive.proto.ring_pb2_grpc:RingServiceStub", channels, endpoint=_s.ring_endpoint, timeout_s=_deadline_s
+    )
+
+    # ── Pools and sessions: each opened at its first use ─────────────────────────────────────────────────────────────
+    database_pool: "Once[asyncpg.Pool]" = Once(
+        open_pool,
+        close=close_pool,
+        url=_s.database_url,
+        max_connections=_s.database_max_connections,
+        idle_timeout_s=_s.database_idle_timeout_s,
+        connect_timeout_s=_s.database_connect_timeout_s,
+        query_timeout_s=_s.database_query_timeout_s,
+    )
+    redis: "Once[redis.asyncio.Redis]" = Once(
+        open_redis,
+        close=close_redis,
+        url=_s.redis_url,
+        max_connections=_s.redis_max_connections,
+        connect_timeout_s=_s.redis_connect_timeout_s,
+        operation_timeout_s=_s.redis_operation_timeout_s,
+        retries=_s.redis_retries,
+    )
+    http_session: "Once[aiohttp.ClientSession]" = Once(
+        open_session,
+        close=close_session,
+        connections_per_host=_s.http_client_connections_per_host,
+        timeout_s=_s.http_client_timeout_s,
+    )
+
+    database = Singleton(Database, database_pool, connect_timeout_s=_s.database_connect_timeout_s)
+    cache = Singleton(
+        Cache,
+        Callable(_where_configured, _s.redis_url, redis),
+        ttl_s=_s.cache_ttl_s,
+        operation_timeout_s=_s.redis_operation_timeout_s,
+    )
+    store = Singleton(LocalStore, _s.storage_path)
+
+    # ── Services ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    accounts_client = Singleton(AccountsClient, auth, permissions, accounts, cache)
+    ring_client = Singleton(RingClient, ring)
+    authenticator = Singleton(
+        Authenticator, accounts_client, cache_ttl_s=_s.auth_cache_ttl_s, cache_entries=_s.auth_cache_entries
+    )
+    files = Singleton(Files, database)
+    pools = Singleton(Pools, database)
+    billing = Singleton(
+        Billing,
+        database,
+        accounts_client,
+        base_mib_by_tier=Dict(
+            {0: _s.quota_base_mib, 1: _s.quota_tier1_mib, 2: _s.quota_tier2_mib, 3: _s.quota_tier3_mib}
+        ),
+    )
+    feed = Singleton(Feed, ring_client, min_bytes=_s.progress_min_bytes, interval_s=_s.progress_interval_s)
+    uploads = Singleton(
+        Uploads,
+        database=database,
+        store=store,
+        accounts=accounts_client,
+        pools=pools,
+        billing=billing,
+        files=files,
+        feed=feed,
+        limits=Singleton(
+            Limits,
+            file_bytes=_s.upload_max_bytes,
+            direct_bytes=_s.upload_direct_max_bytes,
+            chunk_bytes=_s.upload_chunk_bytes,
+            chunk_max_bytes=_s.upload_chunk_max_bytes,
+            chunks_max=_s.upload_chunks_max,
+            lifetime_s=_s.upload_lifetime_s,
+        ),
+        default_pool_id=_s.default_pool_id,
+    )
+
+    # ── What answers: HTTP, and the worker's jobs ────────────────────────────────────────────────────────────────────
+    handlers = List(
+        Singleton(
+            HealthHandlers,
+            essential=Dict(database=database),
+            helpful=Dict(
+                {
+                    "redis": cache,
+                    "pass": Singleton(Peer, channels, _s.pass_endpoint),
+                    "ring": Singleton(Peer, channels, _s.ring_endpoint),
+                }
+            ),
+        ),
+        Singleton(FileHandlers, files, store),
+        Singleton(UploadHandlers, uploads),
+        Singleton(PoolHandlers, pools),
+        Singleton(BillingHandlers, billing),
+    )
+    sweep = Singleton(Sweep, database, store)
+    worker = Singleton(
+        Worker,
+        database,
+        jobs=Dict(delete_object=sweep.provided.delete_object),
+        sweep=sweep,
+        poll_interval_s=_s.worker_poll_interval_s,
+        sweep_interval_s=_s.worker_sweep_interval_s,
+    )

@@ -1,0 +1,1 @@
+"""Files: their details, their bytes, their end."""

@@ -1,0 +1,71 @@
+"""What clients are shown of a file."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from drive.pools.interfaces import Pool
+
+
+class CloudFile(msgspec.Struct, kw_only=True, frozen=True):
+    """A file, with the original service's field names. `size` is bytes, `hash` the SHA-256 of the content in hex."""
+
+    id: str
+    name: str
+    description: str | None
+    file_meta: Any
+    user_meta: Any
+    sensitive_marks: list[int] | None
+    mime_type: str
+    hash: str
+    expired_at: datetime | None
+    size: int
+    uploaded_at: datetime | None
+    has_compression: bool
+    has_thumbnail: bool
+    is_encrypted: bool
+    pool: Pool
+    pool_id: UUID
+    bundle_id: UUID | None
+    is_marked_recycle: bool
+    storage_id: str
+    storage_url: str | None
+    references: list[Any]
+    account_id: UUID
+    resource_identifier: str
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None = None
+
+    @classmethod
+    def from_row(cls, row: Any) -> "CloudFile":
+        """Build from a row of the view `file_details`."""
+        return cls(
+            id=row["id"],
+            name=row["name"],
+            description=row["description"],
+            file_meta=row["file_meta"],
+            user_meta=row["user_meta"],
+            sensitive_marks=row["sensitive_marks"],
+            mime_type=row["mime_type"],
+            hash=row["sha256"].hex(),
+            expired_at=row["expired_at"],
+            size=row["size_bytes"],
+            uploaded_at=row["uploaded_at"],
+            has_compression=row["has_compression"],
+            has_thumbnail=row["has_thumbnail"],
+            is_encrypted=row["is_encrypted"],
+            pool=Pool.from_row(row, "pool_"),
+            pool_id=row["pool_id"],
+            bundle_id=row["bundle_id"],
+            is_marked_recycle=row["is_marked_recycle"],
+            storage_id=row["object_id"],
+            storage_url=row["storage_url"],
+            references=[],
+            account_id=row["account_id"],
+            resource_identifier=f"file:{row['id']}",
+            created_at=row["created_at"],
+            updated_at=row["updated_at"],
+        )

@@ -1,0 +1,1 @@
+"""Folders: the paths under which an account finds its files."""

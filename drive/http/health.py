@@ -1,0 +1,81 @@
+"""`/alive` and `/health`."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol
+
+from aiohttp import web
+
+from drive.errors import DriveError, unavailable
+from drive.http.answers import answer
+from drive.http.routes import Access, Route
+from drive.lazy import Channels, Endpoint
+
+_PING_TIMEOUT_S = 3.0
+
+
+class Part(Protocol):
+    """Something that the service depends on."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was ever used."""
+
+    async def ping(self) -> None:
+        """Raise unless it answers."""
+
+
+class HealthHandlers:
+    """Says how the service is, without opening what was never opened: a probe must not cost a connection."""
+
+    def __init__(self, essential: Mapping[str, Part], helpful: Mapping[str, Part]) -> None:
+        self._essential = essential
+        self._parts = {**essential, **helpful}
+
+    def routes(self) -> list[Route]:
+        """Return what is served here."""
+        return [
+            Route("GET", "/alive", self.alive, Access.ANYBODY),
+            Route("GET", "/health", self.health, Access.ANYBODY),
+        ]
+
+    async def alive(self, _request: web.Request) -> web.Response:
+        """Say that the process answers."""
+        return answer({"status": "alive"})
+
+    async def health(self, _request: web.Request) -> web.Response:
+        """Ping each part that was ever opened; 503 where one without which nothing works does not answer."""
+        states = dict(zip(self._parts, await asyncio.gather(*map(_state, self._parts.values())), strict=True))
+        unreachable = {name for name, state in states.items() if state == "unreachable"}
+        if unreachable & self._essential.keys():
+            return answer({"status": "unhealthy", "parts": states}, status=503)
+        return answer({"status": "degraded" if unreachable else "healthy", "parts": states})
+
+
+class Peer:
+    """A gRPC endpoint, as a part of the service."""
+
+    def __init__(self, channels: Channels, url: str) -> None:
+        self._channels = channels
+        self._endpoint = Endpoint.parse(url)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a channel to it is open."""
+        return self._channels.is_connected(self._endpoint) is not None
+
+    async def ping(self) -> None:
+        """Raise if the channel cannot connect."""
+        if not self._channels.is_connected(self._endpoint):
+            raise unavailable(str(self._endpoint))
+
+
+async def _state(part: Part) -> str:
+    if not part.is_open:
+        return "not opened"
+    try:
+        async with asyncio.timeout(_PING_TIMEOUT_S):
+            await part.ping()
+    except (DriveError, OSError):  # TimeoutError is an OSError; the part has logged the outage itself
+        return "unreachable"
+    return "reachable"

@@ -1,0 +1,25 @@
+"""The table that the application serves."""
+
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import NamedTuple
+
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Access(Enum):
+    """Who may call a route."""
+
+    ACCOUNT = "those who have signed in"
+    ANYBODY = "anybody; a token is looked at where there is one"
+
+
+class Route(NamedTuple):
+    """One method of one path. HEAD comes with GET."""
+
+    method: str
+    path: str
+    handler: Handler
+    access: Access = Access.ACCOUNT

@@ -1,0 +1,1 @@
+"""Pools: where files are stored, and under which rules."""

@@ -1,0 +1,1 @@
+"""Uploads: reserved, received in chunks, completed once."""

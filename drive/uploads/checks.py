@@ -1,0 +1,54 @@
+"""What is wrong with a request to upload, before anything is looked up."""
+
+import re
+from datetime import UTC, datetime
+
+import msgspec
+
+from drive.errors import invalid
+from drive.http.names import clean_file_name
+from drive.uploads.interfaces import CreateUpload
+
+_SHA256_HEX_CHARS = 64
+_HASH_MAX_CHARS = 256
+_CONTENT_TYPE_MAX_CHARS = 256
+_CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(\s*;[\x20-\x7e]*)?", re.ASCII)
+
+
+def request(wanted: CreateUpload) -> CreateUpload:
+    """Refuse what cannot be uploaded, whoever asks; return the rest with the name as it is stored.
+
+    Raises:
+        DriveError: VALIDATION_ERROR.
+
+    """
+    file_name = text(wanted.file_name, wanted.content_type)
+    if len(wanted.hash) > _HASH_MAX_CHARS or not wanted.hash:
+        raise invalid("hash", f"must have 1 to {_HASH_MAX_CHARS} characters; send the SHA-256 in hex")
+    if wanted.encrypt_password is not None:
+        raise invalid("encrypt_password", "the server does not encrypt; encrypt the file before you send it")
+    if wanted.expired_at is not None and wanted.expired_at <= datetime.now(UTC):
+        raise invalid("expired_at", "must be in the future")
+    return msgspec.structs.replace(wanted, file_name=file_name)
+
+
+def declared_sha256(declared: str) -> bytes | None:
+    """Return the declared hash if it is a SHA-256. Clients of the original send others too; those prove nothing."""
+    if len(declared) != _SHA256_HEX_CHARS:
+        return None
+    try:
+        return bytes.fromhex(declared)
+    except ValueError:
+        return None
+
+
+def text(file_name: str, content_type: str) -> str:
+    """Return the name as it is stored; refuse one that cannot be, or a content type that is none.
+
+    Raises:
+        DriveError: VALIDATION_ERROR.
+
+    """
+    if len(content_type) > _CONTENT_TYPE_MAX_CHARS or not _CONTENT_TYPE.fullmatch(content_type):
+        raise invalid("content_type", "must be a MIME type such as image/png")
+    return clean_file_name(file_name)

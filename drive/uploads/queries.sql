@@ -1,0 +1,135 @@
+-- name: lock_account
+-- Reservations of one account wait for each other, so that two cannot both take the last of its quota.
+select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 0));
+
+-- name: used_bytes
+-- What counts against the quota, weighed by pool: files that are there, and uploads that may still become files.
+select coalesce(sum(size_bytes * cost_multiplier), 0)::double precision
+from (
+    select u.size_bytes, p.cost_multiplier from usage u join pools p on p.id = u.pool_id where u.account_id = $1
+    union all
+    select t.size_bytes, p.cost_multiplier from upload_tasks t join pools p on p.id = t.pool_id
+    where t.account_id = $1 and t.status = 1
+) as taken;
+
+-- name: create
+insert into upload_tasks (
+    id, account_id, file_id, object_id, file_name, content_type, size_bytes, chunk_size_bytes, chunks_count, sha256,
+    pool_id, bundle_id, path, file_expired_at, expires_at
+)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, now() + make_interval(secs => $15))
+returning *;
+
+-- name: same_content
+select f.id
+from objects o join files f on f.object_id = o.id
+where o.account_id = $1 and o.pool_id = $2 and o.sha256 = $3 and o.size_bytes = $4
+    and f.deleted_at is null and not f.is_marked_recycle and (f.expired_at is null or f.expired_at > now())
+order by f.created_at, f.id
+limit 1;
+
+-- name: owns_bundle
+select exists (select from bundles where id = $1 and account_id = $2 and deleted_at is null);
+
+-- name: index_file
+insert into file_indexes (account_id, path, file_id) values ($1, $2, $3) on conflict do nothing;
+
+-- name: by_id
+select * from upload_tasks where id = $1;
+
+-- name: chunks
+select coalesce(array_agg(chunk_index order by chunk_index), '{}')::integer[] from upload_chunks where task_id = $1;
+
+-- name: chunk_state
+select t.*, exists (select from upload_chunks c where c.task_id = t.id and c.chunk_index = $2) as has_chunk
+from upload_tasks t
+where t.id = $1;
+
+-- name: record_chunk
+with recorded as (
+    insert into upload_chunks (task_id, chunk_index)
+    select id, $2 from upload_tasks where id = $1 and status = 1
+    on conflict do nothing
+    returning chunk_index
+),
+touched as (
+    update upload_tasks
+    set last_activity_at = now(), updated_at = now(), expires_at = now() + make_interval(secs => $3)
+    where id = $1 and status = 1
+    returning id
+)
+select (select count(*) from upload_chunks where task_id = $1) + (select count(*) from recorded) as chunks_uploaded
+from touched;
+
+-- name: resize
+-- A direct upload knows its size only when its body has ended.
+update upload_tasks set size_bytes = $2 where id = $1 and status = 1 returning *;
+
+-- name: complete
+-- The task's end, the file and its object in one statement: all of it happens, or none.
+-- Content that the account already has in this pool is shared, and the copy just promoted is deleted by a job.
+with task as (
+    update upload_tasks
+    set status = 3, completed_at = now(), updated_at = now(), last_activity_at = now()
+    where id = $1 and status = 1
+    returning *
+),
+object as (
+    insert into objects (id, pool_id, account_id, sha256, size_bytes, mime_type)
+    select object_id, pool_id, account_id, $2, $3, content_type from task
+    on conflict (account_id, pool_id, sha256) do update set reference_count = objects.reference_count + 1
+    returning id
+),
+file as (
+    insert into files (
+        id, account_id, object_id, pool_id, bundle_id, name, mime_type, size_bytes, expired_at, uploaded_at
+    )
+    select t.file_id, t.account_id, o.id, t.pool_id, t.bundle_id, t.file_name, t.content_type, $3, t.file_expired_at, now()
+    from task t, object o
+    returning id
+),
+indexed as (
+    insert into file_indexes (account_id, path, file_id)
+    select t.account_id, t.path, f.id from task t, file f where t.path is not null
+),
+forgotten as (delete from upload_chunks where task_id = $1),
+redundant as (
+    insert into jobs (kind, payload)
+    select 'delete_object', jsonb_build_object('object_id', t.object_id, 'pool_id', t.pool_id)
+    from task t, object o
+    where o.id <> t.object_id
+)
+select id from file;
+
+-- name: end
+-- Ends an upload without a file: $2 is the status, $3 why.
+with ended as (
+    update upload_tasks
+    set status = $2, error_message = $3, completed_at = now(), updated_at = now(), last_activity_at = now()
+    where id = $1 and status = 1
+    returning id
+),
+forgotten as (delete from upload_chunks where task_id in (select id from ended))
+select id from ended;
+
+-- name: expire
+-- Ends uploads that nobody has touched for their lifetime; the object that a crash may have left is deleted by a job.
+with due as (
+    select id from upload_tasks where status = 1 and expires_at < now() order by expires_at limit $1 for update skip locked
+),
+ended as (
+    update upload_tasks t
+    set status = 6, error_message = 'No activity within its lifetime.', completed_at = now(), updated_at = now()
+    from due
+    where t.id = due.id
+    returning t.id, t.object_id, t.pool_id
+),
+forgotten as (delete from upload_chunks where task_id in (select id from ended)),
+asked as (
+    insert into jobs (kind, payload)
+    select 'delete_object', jsonb_build_object('object_id', object_id, 'pool_id', pool_id) from ended
+)
+select id from ended;
+
+-- name: active_among
+select id from upload_tasks where status = 1 and id = any($1);

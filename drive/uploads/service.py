@@ -1,0 +1,373 @@
+"""An upload's way from its reservation to a file."""
+
+import hashlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from drive.billing.service import MIB, Billing
+from drive.clients.accounts import Account, AccountsClient
+from drive.db.database import Database
+from drive.db.queries import load_queries
+from drive.errors import Code, DriveError, invalid, not_found
+from drive.files.interfaces import CloudFile
+from drive.files.service import Files
+from drive.folders.paths import normalise
+from drive.ids import is_id, new_id
+from drive.pools.interfaces import Pool
+from drive.pools.service import Pools
+from drive.storage.interfaces import BodyTooLongError, Content, Store, StoreBusyError, StoreFullError
+from drive.uploads import checks
+from drive.uploads.feed import Feed
+from drive.uploads.hashes import RunningHashes
+from drive.uploads.interfaces import CreatedUpload, CreateUpload, Task, TaskStatus, UploadProgress
+from drive.uploads.limits import Limits
+
+log = structlog.get_logger()
+
+QUERIES = load_queries(__package__)
+
+_BUSY_RETRY_AFTER_S = 1
+
+
+class Uploads:
+    """Creates, feeds, completes and cancels uploads.
+
+    What is in the database is the truth: a chunk counts once it is recorded, which is after its bytes are on the disk;
+    a file exists once `complete` has committed, which is after its object is in place. Every step can be repeated.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        store: Store,
+        accounts: AccountsClient,
+        pools: Pools,
+        billing: Billing,
+        files: Files,
+        feed: Feed,
+        limits: Limits,
+        default_pool_id: UUID,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._accounts = accounts
+        self._pools = pools
+        self._billing = billing
+        self._files = files
+        self._feed = feed
+        self._limits = limits
+        self._default_pool_id = default_pool_id
+        self._hashes = RunningHashes()
+
+    async def create(self, account: Account, wanted: CreateUpload) -> CreatedUpload:
+        """Reserve quota for a new upload; or, for content that the account has in this pool already, return its file.
+
+        Raises:
+            DriveError: FORBIDDEN, NOT_FOUND (pool, bundle), VALIDATION_ERROR, TOO_LARGE, QUOTA_EXCEEDED.
+
+        """
+        wanted = checks.request(wanted)
+        chunk_bytes = self._limits.chunk_size(wanted.file_size, wanted.chunk_size)
+        path = None if wanted.path is None else normalise(wanted.path)
+        pool = await self._admitted(account, wanted.pool_id, wanted.content_type, wanted.file_size)
+        await self._check_bundle(account, wanted.bundle_id)
+        sha256 = checks.declared_sha256(wanted.hash)
+        if sha256 is not None:
+            existing = await self._database.fetchval(
+                QUERIES["same_content"], account.id, pool.id, sha256, wanted.file_size
+            )
+            if existing:
+                if path is not None:
+                    await self._database.execute(QUERIES["index_file"], account.id, path, existing)
+                return CreatedUpload(file_exists=True, file=await self._files.get(existing))
+        task = await self._reserve(
+            account,
+            pool,
+            wanted.file_name,
+            wanted.content_type,
+            wanted.file_size,
+            chunk_bytes=chunk_bytes,
+            sha256=sha256,
+            bundle_id=wanted.bundle_id,
+            path=path,
+            expired_at=wanted.expired_at,
+        )
+        self._feed.created(task)
+        return CreatedUpload(
+            file_exists=False, task_id=task.id, chunk_size=task.chunk_size_bytes, chunks_count=task.chunks_count
+        )
+
+    async def receive_chunk(self, account: Account, task_id: str, index: int, body: AsyncIterator[bytes]) -> bool:
+        """Store one chunk; False if it was there already, and the body was not read.
+
+        Raises:
+            DriveError: NOT_FOUND, FORBIDDEN, CONFLICT (the upload has ended, or the chunk is being received by another
+                request), VALIDATION_ERROR (index, size), INSUFFICIENT_STORAGE.
+
+        """
+        task, has_chunk = await self._open_task(account, task_id, index)
+        if has_chunk:
+            return False
+        size_bytes = task.chunk_bytes(index)
+        hasher = self._hashes.continued(task.id, index)
+        with _store_errors(f"Chunk {index} must have {size_bytes} bytes; more were sent."):
+            received_bytes = await self._store.write(
+                task.id, body, offset=index * task.chunk_size_bytes, most_bytes=size_bytes, hasher=hasher
+            )
+        if received_bytes != size_bytes:
+            raise invalid(
+                "chunk", f"Chunk {index} must have {size_bytes} bytes; {received_bytes} arrived. Send it again"
+            )
+        chunks_uploaded = await self._database.fetchval(
+            QUERIES["record_chunk"], task.id, index, self._limits.lifetime_s
+        )
+        if chunks_uploaded is None:
+            await self._store.discard(task.id)
+            raise _ended()
+        self._hashes.keep(task.id, index, hasher)
+        self._feed.progressed(task, chunks_uploaded)
+        return True
+
+    async def complete(self, account: Account, task_id: str) -> CloudFile:
+        """Make the received chunks a file. Completing again returns the same file.
+
+        Raises:
+            DriveError: NOT_FOUND, FORBIDDEN, CONFLICT (chunks are missing, or another request is at it),
+                VALIDATION_ERROR (the content is not what was declared; the upload has failed then).
+
+        """
+        task = await self._own_task(account, task_id)
+        if task.status is TaskStatus.COMPLETED:
+            return await self._files.get(task.file_id)
+        if task.status is not TaskStatus.IN_PROGRESS:
+            raise _ended()
+        missing = set(range(task.chunks_count)) - set(await self._uploaded(task))
+        if missing:
+            some = ", ".join(str(index) for index in sorted(missing)[:10])
+            raise DriveError(
+                Code.CONFLICT, f"{len(missing)} chunks are missing, beginning with {some}. Send them first."
+            )
+        return await self._finish(task, self._hashes.finished(task.id, task.chunks_count, task.size_bytes))
+
+    async def direct(
+        self,
+        account: Account,
+        file_name: str,
+        content_type: str,
+        body: AsyncIterator[bytes],
+        *,
+        most_bytes: int,
+        pool_id: UUID | None = None,
+        path: str | None = None,
+    ) -> CloudFile:
+        """Store a small file in one request; `most_bytes` of quota are held until its size is known.
+
+        Raises:
+            DriveError: as `create` and `receive_chunk`; TOO_LARGE.
+
+        """
+        file_name = checks.text(file_name, content_type)
+        pool = await self._admitted(account, pool_id, content_type, 0)
+        task = await self._reserve(
+            account,
+            pool,
+            file_name,
+            content_type,
+            min(most_bytes, self._limits.direct_bytes),
+            chunk_bytes=self._limits.direct_bytes,
+            path=None if path is None else normalise(path),
+        )
+        try:
+            return await self._receive_direct(task, pool, body)
+        except Exception as error:
+            reason = error.message if isinstance(error, DriveError) else "The server failed."
+            await self._abandon(task, TaskStatus.FAILED, reason)
+            raise
+
+    async def progress(self, account: Account, task_id: str) -> UploadProgress:
+        """Return where an upload is, and which chunks need not be sent again.
+
+        Raises:
+            DriveError: NOT_FOUND, FORBIDDEN.
+
+        """
+        task = await self._own_task(account, task_id)
+        return task.progress(await self._uploaded(task))
+
+    async def cancel(self, account: Account, task_id: str) -> None:
+        """End an upload, and give back its quota and what was received.
+
+        Raises:
+            DriveError: NOT_FOUND, FORBIDDEN, CONFLICT (it has ended already).
+
+        """
+        task = await self._own_task(account, task_id)
+        if not await self._abandon(task, TaskStatus.CANCELLED, "Cancelled by its owner."):
+            raise _ended()
+
+    async def _admitted(self, account: Account, pool_id: UUID | None, content_type: str, size_bytes: int) -> Pool:
+        """Return the pool, if the account may upload this to it."""
+        if not account.is_superuser and not await self._accounts.has_permission(account.id, "files.create"):
+            raise DriveError(Code.FORBIDDEN, "You are not allowed to create files.")
+        pool = await self._pools.usable(pool_id or self._default_pool_id, account.id)
+        tier = await self._accounts.tier(account.id) if pool.policy_config.require_privilege > 0 else 0
+        pool.policy_config.check(content_type=content_type, size_bytes=size_bytes, tier=tier, pool_name=pool.name)
+        return pool
+
+    async def _check_bundle(self, account: Account, bundle_id: UUID | None) -> None:
+        if bundle_id and not await self._database.fetchval(QUERIES["owns_bundle"], bundle_id, account.id):
+            raise not_found("Bundle")
+
+    async def _reserve(
+        self,
+        account: Account,
+        pool: Pool,
+        file_name: str,
+        content_type: str,
+        size_bytes: int,
+        *,
+        chunk_bytes: int,
+        sha256: bytes | None = None,
+        bundle_id: UUID | None = None,
+        path: str | None = None,
+        expired_at: datetime | None = None,
+    ) -> Task:
+        """Insert the task, which is what reserves quota, if the account's quota allows."""
+        quota = await self._billing.quota(account.id)
+        async with self._database.transaction() as connection:
+            await connection.execute(QUERIES["lock_account"], account.id)
+            used_bytes = await connection.fetchval(QUERIES["used_bytes"], account.id)
+            wanted_bytes = size_bytes * pool.billing_config.cost_multiplier
+            if used_bytes + wanted_bytes > quota.total_quota * MIB:
+                free_mib = max(0.0, quota.total_quota - used_bytes / MIB)
+                message = (
+                    f"{wanted_bytes / MIB:.1f} MiB are wanted, {free_mib:.1f} of {quota.total_quota} MiB are free."
+                )
+                raise DriveError(Code.QUOTA_EXCEEDED, message)
+            row = await connection.fetchrow(
+                QUERIES["create"],
+                new_id(),
+                account.id,
+                new_id(),
+                new_id(),
+                file_name,
+                content_type,
+                size_bytes,
+                chunk_bytes,
+                -(-size_bytes // chunk_bytes),
+                sha256,
+                pool.id,
+                bundle_id,
+                path,
+                expired_at,
+                self._limits.lifetime_s,
+            )
+        return Task.from_row(row)
+
+    async def _open_task(self, account: Account, task_id: str, index: int) -> tuple[Task, bool]:
+        """Return an upload that a chunk may be sent to, and whether this one is there already."""
+        row = await self._database.fetchrow(QUERIES["chunk_state"], task_id, index) if is_id(task_id) else None
+        task = _owned(account, row)
+        if task.status is not TaskStatus.IN_PROGRESS:
+            raise _ended()
+        if index >= task.chunks_count:
+            raise invalid("chunk_index", f"must be less than {task.chunks_count}")
+        return task, row is not None and row["has_chunk"]
+
+    async def _own_task(self, account: Account, task_id: str) -> Task:
+        row = await self._database.fetchrow(QUERIES["by_id"], task_id) if is_id(task_id) else None
+        return _owned(account, row)
+
+    async def _uploaded(self, task: Task) -> list[int]:
+        chunks: list[int] = await self._database.fetchval(QUERIES["chunks"], task.id)
+        return chunks
+
+    async def _receive_direct(self, task: Task, pool: Pool, body: AsyncIterator[bytes]) -> CloudFile:
+        hasher = hashlib.sha256()
+        too_long = f"A direct upload may have {task.size_bytes} bytes. Use /api/files/upload/create for more."
+        with _store_errors(too_long):
+            size_bytes = await self._store.write(task.id, body, offset=0, most_bytes=task.size_bytes, hasher=hasher)
+        pool.policy_config.check(
+            content_type=task.content_type,
+            size_bytes=size_bytes,
+            tier=pool.policy_config.require_privilege,  # was checked when the upload was admitted
+            pool_name=pool.name,
+        )
+        row = await self._database.fetchrow(QUERIES["resize"], task.id, size_bytes)
+        if row is None:
+            raise _ended()
+        return await self._finish(Task.from_row(row), Content(hasher.digest(), size_bytes))
+
+    async def _finish(self, task: Task, known: Content | None) -> CloudFile:
+        """Put the object in place, check it, and make the file in one transaction."""
+        try:
+            content = await self._store.promote(task.id, task.object_id, known=known, expected_bytes=task.size_bytes)
+        except StoreBusyError as error:
+            raise _busy("This upload is still being received or completed.") from error
+        if task.sha256 is not None and content.sha256 != task.sha256:
+            reason = "The content's SHA-256 is not the declared hash. Upload it again, with the right one."
+            await self._abandon(task, TaskStatus.FAILED, reason)
+            raise DriveError(Code.VALIDATION_ERROR, reason, fields={"hash": "is not the SHA-256 of what was sent"})
+        file_id = await self._database.fetchval(QUERIES["complete"], task.id, content.sha256, content.size_bytes)
+        if file_id is None:
+            await self._explain_missing_task(task)
+        self._hashes.forget(task.id)
+        file = await self._files.get(task.file_id)
+        self._feed.completed(task, file)
+        return file
+
+    async def _explain_missing_task(self, task: Task) -> None:
+        """Another request ended the upload in the meantime: by completing it, which is as good, or otherwise."""
+        row = await self._database.fetchrow(QUERIES["by_id"], task.id)
+        if row is None or row["status"] != TaskStatus.COMPLETED:
+            await self._store.delete(task.object_id)
+            raise _ended()
+
+    async def _abandon(self, task: Task, status: TaskStatus, reason: str) -> bool:
+        """End an upload without a file; False if it had ended already."""
+        ended = await self._database.fetchval(QUERIES["end"], task.id, int(status), reason)
+        self._hashes.forget(task.id)
+        if ended is None:
+            return False
+        await self._store.discard(task.id)
+        await self._store.delete(task.object_id)
+        if status is TaskStatus.FAILED:
+            self._feed.failed(task, reason)
+        return True
+
+
+def _owned(account: Account, row: Any) -> Task:
+    if row is None:
+        raise not_found("Upload task")
+    if row["account_id"] != account.id:
+        raise DriveError(Code.FORBIDDEN, "This upload belongs to another account.")
+    return Task.from_row(row)
+
+
+def _ended() -> DriveError:
+    return DriveError(Code.CONFLICT, "This upload has ended. Create a new one.")
+
+
+def _busy(what: str) -> DriveError:
+    return DriveError(Code.CONFLICT, f"{what} Try again shortly.", retry_after_s=_BUSY_RETRY_AFTER_S)
+
+
+@contextmanager
+def _store_errors(too_long: str) -> Iterator[None]:
+    """Say in a client's words what kept the store from taking its bytes."""
+    try:
+        yield
+    except BodyTooLongError as error:
+        raise DriveError(Code.TOO_LARGE, too_long) from error
+    except StoreBusyError as error:
+        raise _busy("These bytes are being received from another request.") from error
+    except StoreFullError as error:
+        log.exception("No space left in the store")
+        message = "The server has no space left. What was received before is kept; send this again later."
+        raise DriveError(Code.INSUFFICIENT_STORAGE, message) from error

@@ -1,0 +1,25 @@
+"""docs/api.md says what is served."""
+
+import re
+from pathlib import Path
+
+from drive.containers import Container
+from drive.errors import Code
+from drive.settings import Settings
+
+TEXT = Path(__file__).parents[2].joinpath("docs/api.md").read_text()
+
+
+def served() -> set[str]:
+    routes = [route for handlers in Container(settings=Settings()).handlers() for route in handlers.routes()]
+    return {f"{route.method} {re.sub(r':[^/]*}', '}', route.path)}" for route in routes}
+
+
+def test_exactly_the_served_routes_are_documented():
+    documented = set(re.findall(r"^\| `((?:GET|POST|PUT|PATCH|DELETE) [^`]+)` \|", TEXT, flags=re.MULTILINE))
+    assert documented == served()
+
+
+def test_exactly_the_error_codes_are_documented_with_their_status():
+    documented = set(re.findall(r"^\| `([A-Z_]+)` \| (\d+) \|", TEXT, flags=re.MULTILINE))
+    assert documented == {(code.name, str(code.value.http)) for code in Code}
