@@ -6,7 +6,7 @@ from aiohttp import web
 
 from drive.containers import Container
 from drive.http.auth import guard
-from drive.http.problems import errors_middleware, request_id_middleware
+from drive.http.problems import errors_middleware, request_id_middleware, send_request_id
 from drive.lazy import lifespan
 
 _JSON_MAX_BYTES = 1024 * 1024  # bodies that are read whole; files are streamed, whatever their size
@@ -29,5 +29,6 @@ def create_app(container: Container) -> web.Application:
             yield
             await container.feed().drain(timeout_s=_LAST_PACKETS_S)
 
+    app.on_response_prepare.append(send_request_id)
     app.cleanup_ctx.append(close_at_end)
     return app

@@ -1,7 +1,6 @@
 """Everything that can be configured: `DRIVE_*` variables, or the same names in lower case in a TOML file."""
 
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -197,6 +196,8 @@ def _given(environ: Mapping[str, str], file: Path | None, problems: list[str]) -
     if file is None and environ.get(FILE_VARIABLE):
         file = Path(environ[FILE_VARIABLE])
     if file is not None:
+        import tomllib
+
         try:
             table = tomllib.loads(file.read_text())
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -75,16 +75,15 @@ class Cache:
             await self._ask(lambda redis: redis.set(PREFIX + key, data, ex=ttl_s or self._ttl_s))
 
     async def delete(self, *keys: str) -> None:
-        """Forget values that have changed.
+        """Forget values that have changed, also where the caller is cancelled or Redis cannot be reached now.
 
         Loads under way in this process do not bring them back. One in another process can, with what it read before
         the change; such a value lives for its `ttl_s`.
         """
         for key in keys:
             self._flights.forget(key)
-        names = [PREFIX + key for key in keys]
-        if names and self._redis is not None and await self._ask(lambda redis: redis.delete(*names)) is _MISS:
-            self._owe(names)
+        if keys and self._redis is not None:
+            await asyncio.shield(self._delete([PREFIX + key for key in keys]))
 
     async def get_or_load(
         self, key: str, type_: type[T], load: Callable[[], Awaitable[T]], ttl_s: int | None = None
@@ -119,6 +118,10 @@ class Cache:
         except (msgspec.DecodeError, UnicodeDecodeError):
             log.debug("Cache entry of another form", key=key)
             return _MISS
+
+    async def _delete(self, names: list[str]) -> None:
+        if await self._ask(lambda redis: redis.delete(*names)) is _MISS and len(self._owed) < _OWED_KEYS_MAX:
+            self._owed.update(names)
 
     async def _ask(self, command: "Callable[[Redis], Awaitable[Any]]") -> Any:
         """Return Redis' answer, or `_MISS` where there is none or Redis is left alone."""
@@ -170,10 +173,6 @@ class Cache:
         if self._left_alone_until_s is not None:
             self._left_alone_until_s = None
             log.info("Redis reachable again")
-
-    def _owe(self, names: list[str]) -> None:
-        if len(self._owed) < _OWED_KEYS_MAX:
-            self._owed.update(names)
 
 
 _MISS = object()

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from drive.files.interfaces import CloudFile
+from drive.files.names import clean_file_name
 from drive.files.service import ORDERS, Files, Filter
 from drive.http.answers import answer
 from drive.http.auth import account_of, reader_of
 from drive.http.bodies import read_json
 from drive.http.downloads import send_file
-from drive.http.names import clean_file_name
 from drive.http.params import Params
 from drive.http.routes import Access, Route
 

@@ -1,6 +1,5 @@
 -- name: by_id
-select * from file_details
-where id = $1 and (expired_at is null or expired_at > now());
+select * from file_details where id = $1;
 
 -- name: rename
 update files set name = $3, updated_at = now()

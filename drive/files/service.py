@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
 from drive.db.database import Database
@@ -42,7 +43,7 @@ class Files:
         self._database = database
 
     async def get(self, file_id: str) -> CloudFile:
-        """Return a file that is neither deleted nor expired.
+        """Return a file that is not deleted.
 
         Raises:
             DriveError: NOT_FOUND.
@@ -63,7 +64,7 @@ class Files:
         file = await self.get(file_id)
         if not file.pool.policy_config.allow_anonymous and await reader() is None:
             raise DriveError(Code.UNAUTHORIZED, "This file is only for those who have signed in.")
-        if file.is_marked_recycle and await reader() != file.account_id:
+        if _is_for_its_owner_only(file) and await reader() != file.account_id:
             raise not_found("File")
         return file
 
@@ -99,3 +100,8 @@ class Files:
         if not deleted:
             raise not_found("File")
         return file
+
+
+def _is_for_its_owner_only(file: CloudFile) -> bool:
+    """Tell whether a file waits to be deleted: its owner still sees it, and what it takes up."""
+    return file.is_marked_recycle or (file.expired_at is not None and file.expired_at <= datetime.now(UTC))

@@ -1,5 +1,6 @@
 """What clients send."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -13,6 +14,7 @@ from drive.errors import Code, DriveError, invalid
 T = TypeVar("T")
 
 _PIECE_BYTES = 256 * 1024
+_IDLE_TIMEOUT_S = 60.0  # a client that stops sending must not hold a chunk for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +76,22 @@ async def _named_part(request: web.Request, field: str) -> BodyPartReader:
 
 
 async def _part_pieces(part: BodyPartReader) -> AsyncIterator[bytes]:
-    while piece := await part.read_chunk(_PIECE_BYTES):
-        yield piece
+    while not part.at_eof():
+        if piece := await part.read_chunk(_PIECE_BYTES):
+            yield piece
 
 
 async def _pieces(source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Pass pieces on; a body that breaks off is the client's error, not ours."""
     try:
-        async for piece in source:
+        while True:
+            async with asyncio.timeout(_IDLE_TIMEOUT_S):
+                piece = await anext(source, b"")
+            if not piece:
+                return
             yield piece
+    except TimeoutError as error:
+        message = f"Nothing of the body came for {_IDLE_TIMEOUT_S:.0f} s. Send it again."
+        raise DriveError(Code.VALIDATION_ERROR, message) from error
     except (ConnectionError, ClientPayloadError, HttpProcessingError, ValueError) as error:
         raise DriveError(Code.VALIDATION_ERROR, "The body broke off before its end. Send it again.") from error

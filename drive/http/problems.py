@@ -1,5 +1,6 @@
 """Answer every error as problem details (RFC 9457), and give every request an id."""
 
+import asyncio
 import json
 import re
 import traceback
@@ -34,6 +35,8 @@ _NAMED_FIELD = re.compile("(?:missing required|contains unknown) field `(.*)`$",
 _BODY = "body"
 _BODY_HEADERS = {"content-type", "content-length", "content-encoding"}
 _MOST_PROBLEM_CHARS = 300  # msgspec repeats a wrong enum value, however long
+# While sendfile runs the transport does not read: it hears that the client is gone only some turns of the loop later.
+_TURNS_TO_NOTICE = 4
 _BODY_READERS = {"aiohttp.multipart", "aiohttp.web_request"}
 _BODY_ERRORS = (ValueError, LookupError, RuntimeError, AssertionError, zlib.error)
 
@@ -83,7 +86,7 @@ async def errors_middleware(request: web.Request, handler: Handler) -> web.Strea
     try:
         return await handler(request)
     except Exception as error:
-        if _client_is_gone(request, error):
+        if await _client_is_gone(request, error):
             raise
         if request.writer.output_size > 0:
             log.exception("Request failed", **_facts(request))
@@ -212,8 +215,11 @@ def _is_redirect(error: Exception) -> bool:
     return isinstance(error, web.HTTPException) and error.status < HTTPStatus.BAD_REQUEST
 
 
-def _client_is_gone(request: web.Request, error: Exception) -> bool:
+async def _client_is_gone(request: web.Request, error: Exception) -> bool:
     """Tell a connection that the client broke from one of our own, to a store for instance, that broke the same way."""
+    if isinstance(error, OSError):
+        for _ in range(_TURNS_TO_NOTICE):
+            await asyncio.sleep(0)
     return isinstance(error, OSError) and (request.transport is None or request.transport.is_closing())
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from drive.errors import invalid
-from drive.http.names import clean_file_name
+from drive.files.names import clean_file_name
 from drive.uploads.interfaces import CreateUpload
 
 _SHA256_HEX_CHARS = 64

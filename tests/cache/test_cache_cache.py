@@ -187,6 +187,19 @@ async def test_a_cancelled_operation_leaves_no_answer_to_the_next(redis_url: str
         assert task.result() == "a"
 
 
+async def test_a_deletion_is_done_though_its_caller_is_cancelled(cache: Cache) -> None:
+    await cache.set("thing:a", 1)
+    task = asyncio.create_task(cache.delete("thing:a"))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    async with asyncio.timeout(10):
+        while await cache.get("thing:a", int) is not None:
+            pass
+
+    assert task.cancelled()
+
+
 async def test_ping_tells_whether_values_can_be_stored(cache: Cache) -> None:
     await cache.ping()
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import drive
@@ -20,6 +20,7 @@ COMMENTS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(NAMES, COMMENTS, BODIES), unique_by=lambda section: section[0]))
 def test_a_file_reads_as_it_was_written(sections: list[tuple[str, list[str], str]]) -> None:
     text = "".join("\n".join([f"-- name: {name}", *comments, body]) + "\n\n" for name, comments, body in sections)

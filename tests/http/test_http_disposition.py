@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 from aiohttp import content_disposition_filename, parse_content_disposition
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from drive.http.disposition import content_disposition, is_inline_safe
@@ -87,6 +87,7 @@ def test_a_long_name_is_cut_before_its_extension(given_name: str, expected: str)
     assert names(content_disposition("attachment", given_name))[1] == expected
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(), max_size=1024))
 @example("\ufdfa" * 100)
 @example("\ud800")
@@ -160,6 +161,7 @@ def test_everything_else_is_a_download(mime_type: str) -> None:
     assert not is_inline_safe(mime_type)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_text_makes_it_fail(mime_type: str) -> None:
     assert is_inline_safe(mime_type) in {True, False}

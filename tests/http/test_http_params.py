@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import MultiDict
 from yarl import URL
@@ -180,6 +180,7 @@ def test_empty_and_unknown_parameters_are_ignored() -> None:
     assert query.text("query", most_chars=1) is None
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["offset", "take", "flag", "pool", "order", "query"]), st.text(st.characters())))
 def test_any_text_is_read_or_refused(values: dict[str, str]) -> None:
     try:

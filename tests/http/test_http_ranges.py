@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 from aiohttp import web
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drive.http.ranges import Plan, plan
@@ -264,6 +264,7 @@ def test_an_etag_that_no_client_could_send_back_is_a_mistake_of_ours(etag: str) 
         planned(etag=etag)
 
 
+@settings(deadline=None)
 @given(st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2068, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
 def test_the_date_that_aiohttp_sends_matches_the_file(moment: datetime) -> None:
     """Whatever the fraction of the second, which a header cannot carry."""
@@ -282,6 +283,7 @@ sizes = st.one_of(st.integers(0, 20), st.integers(0, 2**63 - 1))
 positions = st.one_of(st.integers(0, 25), st.integers(0, 2**63 - 1))
 
 
+@settings(deadline=None)
 @given(first=positions, last=positions, size_bytes=sizes)
 def test_a_range_with_both_ends_is_what_slicing_gives(first: int, last: int, size_bytes: int) -> None:
     result = planned(range_header=f"bytes={first}-{last}", size_bytes=size_bytes)
@@ -294,6 +296,7 @@ def test_a_range_with_both_ends_is_what_slicing_gives(first: int, last: int, siz
         assert served(result) == (206, wanted[0], wanted[-1] + 1 - wanted[0])
 
 
+@settings(deadline=None)
 @given(count=positions, size_bytes=st.integers(1, 2**63 - 1))
 def test_a_suffix_is_what_slicing_gives(count: int, size_bytes: int) -> None:
     result = planned(range_header=f"bytes=-{count}", size_bytes=size_bytes)
@@ -301,6 +304,7 @@ def test_a_suffix_is_what_slicing_gives(count: int, size_bytes: int) -> None:
     assert served(result) == ((206, wanted[0], size_bytes - wanted[0]) if wanted else NOTHING)
 
 
+@settings(deadline=None)
 @given(
     size_bytes=sizes,
     method=st.sampled_from(["GET", "HEAD", "DELETE"]),

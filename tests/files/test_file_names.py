@@ -3,12 +3,12 @@
 import unicodedata
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from drive.errors import Code, DriveError
+from drive.files.names import MOST_CHARACTERS, clean_file_name
 from drive.http.disposition import content_disposition
-from drive.http.names import MOST_CHARACTERS, clean_file_name
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,7 @@ def test_the_field_of_the_error_can_be_named() -> None:
     assert list(caught.value.fields) == ["name"]
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(), max_size=1100))
 @example("\u0344" * 1000)
 def test_an_accepted_name_can_be_stored_found_again_and_sent(name: str) -> None:
