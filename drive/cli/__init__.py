@@ -1,6 +1,7 @@
 """The command line."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -88,6 +89,9 @@ def _migrate(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    # Read by gRPC when it is imported. It would say on stderr that it skips its fork handlers, which a child that only
+    # executes another program does not need.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from drive.cli.demo import demo
 
     return demo(port=options.port, smoke=options.smoke)

@@ -75,8 +75,6 @@ async def _everything(environment: dict[str, str], port: int, *, echo: bool) -> 
     """Start the peers, the service and the worker; stop them at the end."""
     async with AsyncExitStack() as stack:
         await migrate(environment["DRIVE_DATABASE_URL"])
-        # The peers' gRPC would say on stderr that it skips its fork handlers; the children only exec, and need none.
-        os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
         peers = await stack.enter_async_context(serve_peers())
         page_url = await stack.enter_async_context(serve_page(peers.world))
         environment = environment | {

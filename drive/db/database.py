@@ -125,6 +125,9 @@ class Database(Queryable):
         connection = await self._take(pool)
         try:
             yield connection
+        except BaseException:
+            await self._settle(connection)
+            raise
         finally:
             await self._give_back(pool, connection)
 
@@ -137,6 +140,19 @@ class Database(Queryable):
                     raise
                 self._outage.note_busy(pool.get_max_size())
                 raise unavailable("The database") from error
+
+    async def _settle(self, connection: "PoolConnectionProxy[Record]") -> None:
+        """End what a failed or cancelled statement began.
+
+        asyncpg has a statement prepared before it sends the arguments. Where it gets no further, the server stays in
+        the transaction of that statement, with its locks and its `now()`, which the next statement would take over.
+        """
+        try:
+            await connection.reset(timeout=self._connect_timeout_s)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            self._outage.note(error)
 
     async def _give_back(self, pool: "Pool[Record]", connection: "PoolConnectionProxy[Record]") -> None:
         try:

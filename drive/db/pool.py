@@ -79,7 +79,7 @@ def _json_text(value: Any) -> str:
 
 
 async def _keep(connection: "Connection[Record]") -> None:
-    """Leave a session as it is when it is given back.
+    """Leave a session as it is when it is given back; `Database` resets it after an error.
 
     asyncpg would spend a round trip on undoing `SET`, `LISTEN`, cursors and session locks, which nothing here uses:
     what a transaction needs is set with `set local` and locked with `pg_advisory_xact_lock`.

@@ -1,4 +1,4 @@
--- What the migrations make, for reading: `python -m drive.db.schema drive/db/schema.sql` writes it.
+-- What the migrations make, for reading. scripts/generate writes it.
 
 CREATE FUNCTION public.files_counted() RETURNS trigger
     LANGUAGE plpgsql

@@ -79,7 +79,7 @@ class EmbeddedServer(ABC):
         try:
             self._wait_until_ready(self._process)
         except BaseException:
-            self._end(SIGKILL)
+            self._end(self.quit_signal)
             raise
 
     def stop(self) -> None:

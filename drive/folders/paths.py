@@ -1,8 +1,10 @@
 """Folder paths in one spelling."""
 
 from drive.errors import invalid
+from drive.files.names import CONTROL_CHARACTERS
 
-_MAX_CHARS = 1024
+_MOST_CHARACTERS = 1024
+_MOST_BYTES = 2048  # what an index row of the database always holds
 
 
 def normalise(path: str, *, field: str = "path") -> str:
@@ -15,9 +17,9 @@ def normalise(path: str, *, field: str = "path") -> str:
     folders = [folder for folder in path.split("/") if folder]
     if any(folder in {".", ".."} for folder in folders):
         raise invalid(field, "must not contain '.' or '..'")
-    if not all(folder.isprintable() for folder in folders):
+    if CONTROL_CHARACTERS.search(path):
         raise invalid(field, "must not contain control characters")
     normal = "/".join(["", *folders, ""])
-    if len(normal) > _MAX_CHARS:
-        raise invalid(field, f"must be at most {_MAX_CHARS} characters long")
+    if len(normal) > _MOST_CHARACTERS or len(normal.encode()) > _MOST_BYTES:
+        raise invalid(field, f"must have at most {_MOST_CHARACTERS} characters and {_MOST_BYTES} bytes in UTF-8")
     return normal

@@ -14,6 +14,10 @@ from drive.db import Connection, Database
 from drive.errors import Code, DriveError
 
 ADD = "insert into quota_records (account_id, name, quota_mib) values ($1, $2, $3)"
+LOCKS = """
+select relation::regclass::text from pg_locks join pg_stat_activity using (pid)
+where application_name = 'drive' and datname = current_database()
+"""
 COUNT = "select count(*) from quota_records where account_id = $1"
 
 
@@ -62,6 +66,25 @@ async def test_errors_of_sql_pass_unchanged(database: Database) -> None:
         with pytest.raises(asyncpg.RaiseError):
             await database.execute("do $$ begin raise 'no'; end $$")
     assert logs == []
+
+
+async def test_a_statement_that_gets_no_further_than_being_prepared_leaves_no_lock(
+    single: Database, database_url: str
+) -> None:
+    """As when it is cancelled in the moment before its arguments are sent."""
+    async with watching(database_url) as watcher:
+
+        async def work() -> None:
+            async with single._taken() as connection:
+                await connection.prepare("select id from files")
+                assert "files" in str(await watcher.fetch(LOCKS))
+                raise asyncio.CancelledError
+
+        with pytest.raises(asyncio.CancelledError):
+            await work()
+
+        assert await sessions(watcher) == ["idle"]
+        assert await watcher.fetch(LOCKS) == []
 
 
 async def test_a_transaction_is_committed_at_its_end(database: Database) -> None:
@@ -184,8 +207,9 @@ async def test_cancelling_at_any_moment_leaves_a_clean_connection(
             await asyncio.wait([task])
             turns += 1
 
-            assert await single.fetchval("select pg_current_xact_id_if_assigned() is null")
-            assert await sessions(watcher) == ["idle"]
+            assert await sessions(watcher) in ([], ["idle"])
+            assert await watcher.fetch(LOCKS) == []
+            assert await single.fetchval("select 1") == 1
         assert task.exception() is None
 
 

@@ -7,8 +7,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from db_support import empty_database, watching
-
-from drive.db.schema import dump_migrations
+from schema import dump_migrations
 
 SCHEMA = files("drive.db").joinpath("schema.sql").read_text("utf-8")
 
@@ -66,7 +65,7 @@ async def test_the_schema_makes_what_the_migrations_make(database_url: str, post
 
 
 def test_the_schema_is_up_to_date() -> None:
-    assert dump_migrations() == SCHEMA, "run `python -m drive.db.schema drive/db/schema.sql`"
+    assert dump_migrations() == SCHEMA, "run scripts/generate"
 
 
 ADD_FILE = """

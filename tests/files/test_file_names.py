@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from drive.errors import Code, DriveError
-from drive.files.names import MOST_CHARACTERS, clean_file_name
+from drive.files.names import MOST_BYTES, MOST_CHARACTERS, clean_file_name
 from drive.http.disposition import content_disposition
 
 
@@ -23,7 +23,7 @@ from drive.http.disposition import content_disposition
         "photo\u202egpj.exe",
         "👩\u200d👧.png",
         "x" * MOST_CHARACTERS,
-        "👍" * MOST_CHARACTERS,
+        "👍" * (MOST_BYTES // 4),
         ".",
     ],
 )
@@ -45,6 +45,7 @@ def test_a_name_is_composed() -> None:
         ("\u00a0\u3000", "empty"),
         ("\u200b\u202e", "empty"),
         ("x" * (MOST_CHARACTERS + 1), "1024"),
+        ("👍" * (MOST_BYTES // 4 + 1), "2048"),
         ("\u0958" * 600, "1024"),
         ("a\x00b", "control"),
         ("a\nb", "control"),
@@ -82,6 +83,7 @@ def test_an_accepted_name_can_be_stored_found_again_and_sent(name: str) -> None:
         return
     assert clean_file_name(stored) == stored == unicodedata.normalize("NFC", name)
     assert 0 < len(stored) <= MOST_CHARACTERS
+    assert len(stored.encode()) <= MOST_BYTES
     assert stored.encode().decode() == stored
     assert "\x00" not in stored
     assert content_disposition("attachment", stored).isprintable()

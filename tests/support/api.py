@@ -2,9 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp import web
@@ -12,6 +11,9 @@ from aiohttp import web
 from drive.app import create_app
 from drive.containers import Container
 from drive.peers import TOKENS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 
 class Answer:

@@ -1,4 +1,4 @@
-"""Write the schema that all migrations together make: `python -m drive.db.schema drive/db/schema.sql`."""
+"""Write the schema that all migrations together make: `python scripts/schema.py FILE`, which scripts/generate runs."""
 
 import asyncio
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from drive.db.migrate import migrate
 
-_HEADER = "-- What the migrations make, for reading: `python -m drive.db.schema drive/db/schema.sql` writes it.\n\n"
+_HEADER = "-- What the migrations make, for reading. scripts/generate writes it.\n\n"
 
 # Comments, what psql alone understands, and settings of the session that restores.
 _NOISE = re.compile(r"^(?:--.*|\\.*|SET .*;|SELECT pg_catalog\.set_config.*;)\n", re.MULTILINE)
