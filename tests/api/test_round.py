@@ -4,11 +4,14 @@ import hashlib
 
 import pytest
 from structlog.testing import capture_logs
+from support.api import Api
+
+from drive.peers import Peers
 
 CONTENT = bytes(range(256)) * 4096 + b"end"
 
 
-async def test_an_upload_in_chunks_becomes_a_file_that_can_be_read_renamed_and_deleted(api, peers):
+async def test_an_upload_in_chunks_becomes_a_file_that_can_be_read_renamed_and_deleted(api: Api, peers: Peers) -> None:
     file = await api.upload(CONTENT, chunk_size=100_000, file_name="a name.bin")
     assert file["name"] == "a name.bin"
     assert file["size"] == len(CONTENT)
@@ -35,7 +38,7 @@ async def test_an_upload_in_chunks_becomes_a_file_that_can_be_read_renamed_and_d
     assert (await api.get("/api/files/me")).headers["X-Total"] == "0"
 
 
-async def test_a_direct_upload_is_a_file_at_once(api):
+async def test_a_direct_upload_is_a_file_at_once(api: Api) -> None:
     answer = await api.upload_direct(b"hello", "hello.txt", "text/plain")
     assert answer.status == 200, answer
     assert answer.json["mime_type"] == "text/plain"
@@ -43,12 +46,12 @@ async def test_a_direct_upload_is_a_file_at_once(api):
 
 
 @pytest.mark.parametrize("content", [b"", b"x"])
-async def test_tiny_files_are_files(api, content):
+async def test_tiny_files_are_files(api: Api, content: bytes) -> None:
     file = await api.upload(content)
     assert (await api.get(f"/api/files/{file['id']}")).body == content
 
 
-async def test_each_endpoint_logs_one_channel_when_it_is_first_called(api, peers):
+async def test_each_endpoint_logs_one_channel_when_it_is_first_called(api: Api, peers: Peers) -> None:
     with capture_logs() as lines:
         await api.upload(CONTENT)
         await api.upload_direct(b"again")

@@ -15,11 +15,11 @@ def served() -> set[str]:
     return {f"{route.method} {re.sub(r':[^/]*}', '}', route.path)}" for route in routes}
 
 
-def test_exactly_the_served_routes_are_documented():
+def test_exactly_the_served_routes_are_documented() -> None:
     documented = set(re.findall(r"^\| `((?:GET|POST|PUT|PATCH|DELETE) [^`]+)` \|", TEXT, flags=re.MULTILINE))
     assert documented == served()
 
 
-def test_exactly_the_error_codes_are_documented_with_their_status():
+def test_exactly_the_error_codes_are_documented_with_their_status() -> None:
     documented = set(re.findall(r"^\| `([A-Z_]+)` \| (\d+) \|", TEXT, flags=re.MULTILINE))
     assert documented == {(code.name, str(code.value.http)) for code in Code}

@@ -17,6 +17,6 @@ def logged() -> set[tuple[str, str]]:
     return found
 
 
-def test_every_log_event_is_documented_with_its_level_and_no_other():
+def test_every_log_event_is_documented_with_its_level_and_no_other() -> None:
     documented = set(re.findall(r"^\| `([^`]+)` \| (\w+) \|", ROOT.joinpath("docs/logs.md").read_text(), re.MULTILINE))
     assert documented == logged()

@@ -17,10 +17,10 @@ def row(one: Any) -> str:
 
 
 @pytest.mark.parametrize("one", fields(Settings), ids=lambda one: one.name)
-def test_every_setting_is_documented_with_its_default(one):
+def test_every_setting_is_documented_with_its_default(one: Any) -> None:
     assert row(one) in TEXT, f"docs/settings.md lacks this line:\n{row(one)}"
 
 
-def test_no_other_setting_is_documented():
+def test_no_other_setting_is_documented() -> None:
     documented = {line.split("`")[1] for line in TEXT.splitlines() if line.startswith("| `DRIVE_")}
     assert documented == {variable(one.name) for one in fields(Settings)}
