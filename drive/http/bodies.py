@@ -13,6 +13,7 @@ from drive.errors import Code, DriveError, invalid
 
 T = TypeVar("T")
 
+_UNBOUNDED_BYTES = 2**63 - 1
 _PIECE_BYTES = 256 * 1024
 _IDLE_TIMEOUT_S = 60.0  # a client that stops sending must not hold a chunk for ever
 
@@ -45,7 +46,7 @@ async def file_part(request: web.Request, field: str) -> FilePart:
         DriveError: VALIDATION_ERROR, the field is missing.
 
     """
-    most_bytes = request.content_length if request.content_length is not None else 2**63 - 1
+    most_bytes = _most_bytes(request)
     if not request.content_type.startswith("multipart/"):
         return FilePart(
             file_name=request.query.get("fileName") or request.query.get("file_name"),
@@ -60,6 +61,12 @@ async def file_part(request: web.Request, field: str) -> FilePart:
         body=_pieces(_part_pieces(part)),
         most_bytes=most_bytes,
     )
+
+
+def _most_bytes(request: web.Request) -> int:
+    """Return what the body's length promises; a compressed body's length, or an absent one, promises nothing."""
+    length = None if "Content-Encoding" in request.headers else request.content_length
+    return _UNBOUNDED_BYTES if length is None else length
 
 
 async def _named_part(request: web.Request, field: str) -> BodyPartReader:
@@ -93,5 +100,5 @@ async def _pieces(source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     except TimeoutError as error:
         message = f"Nothing of the body came for {_IDLE_TIMEOUT_S:.0f} s. Send it again."
         raise DriveError(Code.VALIDATION_ERROR, message) from error
-    except (ConnectionError, ClientPayloadError, HttpProcessingError, ValueError) as error:
+    except (ConnectionError, ClientPayloadError, web.RequestPayloadError, HttpProcessingError, ValueError) as error:
         raise DriveError(Code.VALIDATION_ERROR, "The body broke off before its end. Send it again.") from error

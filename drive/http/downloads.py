@@ -1,11 +1,11 @@
 """Send a stored file, or the part of it that is asked for."""
 
 import asyncio
-import os
 from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 from aiohttp import web
@@ -92,14 +92,23 @@ def _refusal(request: web.Request, todo: Plan) -> web.Response:
 async def _send_bytes(request: web.Request, response: web.StreamResponse, file: Path, todo: Plan) -> web.StreamResponse:
     response.content_length = todo.count
     try:
-        fd = await asyncio.to_thread(os.open, file, os.O_RDONLY | os.O_CLOEXEC)
+        source = await asyncio.to_thread(file.open, "rb")
     except FileNotFoundError as error:
         log.error("Object missing", object_id=file.name)  # noqa: TRY400 - the trace says nothing more
         raise not_found("File") from error
-    with os.fdopen(fd, "rb") as source:
+    with source:
         await response.prepare(request)
-        if todo.count and request.method != "HEAD" and request.transport is not None:
-            # A reader who leaves halfway is no error; aiohttp sees for itself that the connection is gone.
-            with suppress(ConnectionError):
-                await asyncio.get_running_loop().sendfile(request.transport, source, todo.offset, todo.count)
+        if todo.count and request.method != "HEAD":
+            await _send_part(request, source, todo, object_id=file.name)
     return response
+
+
+async def _send_part(request: web.Request, source: BinaryIO, todo: Plan, *, object_id: str) -> None:
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        return
+    # A reader who leaves halfway is no error; aiohttp sees for itself that the connection is gone.
+    with suppress(ConnectionError):
+        sent_bytes = await asyncio.get_running_loop().sendfile(transport, source, todo.offset, todo.count)
+        if sent_bytes < todo.count:  # the client waits for the rest unless the connection is closed
+            raise EOFError(f"object {object_id} ends after {todo.offset + sent_bytes} of {todo.size_bytes} bytes")

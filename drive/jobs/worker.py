@@ -50,12 +50,14 @@ class Worker:
         while True:
             try:
                 if loop.time() >= sweep_at_s:
-                    await self._sweep()
                     sweep_at_s = loop.time() + self._sweep_interval_s
+                    await self._sweep()
                 while await self.do_one():
                     pass
             except DriveError as error:
                 log.warning("Worker waits", reason=error.message)
+            except Exception:  # a sweep that cannot remove a file, say, must not keep jobs from being done
+                log.exception("Worker failed")
             await asyncio.sleep(self._poll_interval_s)
 
     async def run_once(self) -> None:

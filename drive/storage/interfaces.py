@@ -1,6 +1,7 @@
 """What the services need of a store."""
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +15,7 @@ class Hasher(Protocol):
 
 
 class StoreBusyError(Exception):
-    """Another request is writing the same bytes."""
+    """Another request has the same bytes locked."""
 
 
 class StoreFullError(Exception):
@@ -33,6 +34,19 @@ class Content:
     size_bytes: int
 
 
+class Part(Protocol):
+    """A part of a staged upload, which nobody else can write or promote meanwhile."""
+
+    async def write(self, body: AsyncIterator[bytes], hasher: Hasher | None = None) -> int:
+        """Write a body into it, durably, and return its size.
+
+        Raises:
+            BodyTooLongError: it has more bytes than the part.
+            StoreFullError: no space is left.
+
+        """
+
+
 class Store(Protocol):
     """Keeps objects, and uploads that are on their way to become objects.
 
@@ -40,14 +54,11 @@ class Store(Protocol):
     Every method may be repeated after a crash at any point.
     """
 
-    async def write(
-        self, upload_id: str, body: AsyncIterator[bytes], *, offset: int, most_bytes: int, hasher: Hasher | None = None
-    ) -> int:
-        """Write a body into a staged upload, durably, and return its size.
+    def part(self, upload_id: str, *, offset: int, most_bytes: int) -> AbstractAsyncContextManager[Part]:
+        """Lock a part of a staged upload for a block, against other processes too.
 
         Raises:
-            BodyTooLongError: it has more than `most_bytes`.
-            StoreBusyError: another request is writing the same bytes.
+            StoreBusyError: another request has some of it.
             StoreFullError: no space is left.
 
         """
@@ -60,6 +71,7 @@ class Store(Protocol):
         Raises:
             FileNotFoundError: nothing is staged under this id, or fewer bytes than expected.
             StoreBusyError: it is still being written, or promoted by another request.
+            StoreFullError: no space is left.
 
         """
 

@@ -35,24 +35,21 @@ class LocalStore:
         """Return where the object is, if it is there."""
         return self._objects / object_id[:2] / object_id
 
-    async def write(
-        self, upload_id: str, body: AsyncIterator[bytes], *, offset: int, most_bytes: int, hasher: Hasher | None = None
-    ) -> int:
-        """Write a body into a staged upload, durably, and return its size."""
+    @contextlib.asynccontextmanager
+    async def part(self, upload_id: str, *, offset: int, most_bytes: int) -> AsyncIterator["LocalPart"]:
+        """Lock a part of a staged upload for a block, against other processes too."""
         with _space_errors():
-            fd = await _in_thread(_open_for_writing, self._staging / upload_id)
+            fd = await _in_thread(_open_for_writing, self._staging / upload_id, undo=os.close)
         try:
             _lock(fd, offset, most_bytes)
-            with _space_errors():
-                size = await _write_body(fd, body, offset, most_bytes, hasher)
-                await _in_thread(os.fdatasync, fd)
-            return size
+            yield LocalPart(fd, offset, most_bytes)
         finally:
             os.close(fd)  # which also releases the lock
 
     async def promote(self, upload_id: str, object_id: str, *, known: Content | None, expected_bytes: int) -> Content:
         """Make a staged upload the object, and return what it is."""
-        return await _in_thread(self._promote, upload_id, object_id, known, expected_bytes)
+        with _space_errors():
+            return await _in_thread(self._promote, upload_id, object_id, known, expected_bytes)
 
     async def discard(self, upload_id: str) -> None:
         """Forget a staged upload, if there is one."""
@@ -68,40 +65,52 @@ class LocalStore:
 
     def _promote(self, upload_id: str, object_id: str, known: Content | None, expected_bytes: int) -> Content:
         staged, final = self._staging / upload_id, self.path(object_id)
-        # What was promoted before a crash comes first: it was checked then, and a late chunk may have staged rubbish.
-        source = final if final.exists() else staged
-        if expected_bytes == 0 and source == staged:
+        if expected_bytes == 0 and not final.exists():
             os.close(_open_for_writing(staged))  # an empty file has no chunk that would have made it
-        fd = os.open(source, os.O_RDWR)
+        fd, is_promoted = _open_locked(staged, final)
         try:
-            _lock(fd, 0, 0)
-            content = known or Content(_sha256(fd), os.fstat(fd).st_size)
             if os.fstat(fd).st_size != expected_bytes:
                 raise FileNotFoundError(errno.ENOENT, "fewer bytes are staged than were recorded", upload_id)
-            if source == staged:
-                final.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                os.rename(staged, final)  # noqa: PTH104 - the counterpart of os.open above
-                _sync_folder(final.parent)
+            content = known or Content(_sha256(fd), expected_bytes)
+            if not is_promoted:
+                _make_folder(final.parent)
+                os.rename(staged, final)  # noqa: PTH104 - the counterpart of os.open
+            _sync_folder(final.parent)
             return content
         finally:
             os.close(fd)
 
 
-async def _write_body(fd: int, body: AsyncIterator[bytes], offset: int, most_bytes: int, hasher: Hasher | None) -> int:
-    waiting: list[bytes] = []
-    waiting_bytes = size = 0
-    async for piece in body:
-        waiting.append(piece)
-        waiting_bytes += len(piece)
-        if size + waiting_bytes > most_bytes:
-            raise BodyTooLongError
-        if waiting_bytes >= _WRITE_BYTES:
-            await _in_thread(_write_pieces, fd, waiting, offset + size, hasher)
-            size += waiting_bytes
-            waiting, waiting_bytes = [], 0
-    if waiting:
-        await _in_thread(_write_pieces, fd, waiting, offset + size, hasher)
-    return size + waiting_bytes
+class LocalPart:
+    """A `Part`: a range of bytes of an open file."""
+
+    def __init__(self, fd: int, offset: int, most_bytes: int) -> None:
+        self._fd = fd
+        self._offset = offset
+        self._most_bytes = most_bytes
+
+    async def write(self, body: AsyncIterator[bytes], hasher: Hasher | None = None) -> int:
+        """Write a body into it, durably, and return its size."""
+        with _space_errors():
+            size = await self._write_body(body, hasher)
+            await _in_thread(os.fdatasync, self._fd)
+        return size
+
+    async def _write_body(self, body: AsyncIterator[bytes], hasher: Hasher | None) -> int:
+        waiting: list[bytes] = []
+        waiting_bytes = size = 0
+        async for piece in body:
+            waiting.append(piece)
+            waiting_bytes += len(piece)
+            if size + waiting_bytes > self._most_bytes:
+                raise BodyTooLongError
+            if waiting_bytes >= _WRITE_BYTES:
+                await _in_thread(_write_pieces, self._fd, waiting, self._offset + size, hasher)
+                size += waiting_bytes
+                waiting, waiting_bytes = [], 0
+        if waiting:
+            await _in_thread(_write_pieces, self._fd, waiting, self._offset + size, hasher)
+        return size + waiting_bytes
 
 
 def _write_pieces(fd: int, pieces: list[bytes], offset: int, hasher: Hasher | None) -> None:
@@ -115,8 +124,11 @@ def _write_pieces(fd: int, pieces: list[bytes], offset: int, hasher: Hasher | No
         hasher.update(data)
 
 
-async def _in_thread(function: Callable[..., T], *args: object) -> T:
-    """Run in a thread and, if cancelled, wait for it all the same: what it works on must not be closed under it."""
+async def _in_thread(function: Callable[..., T], *args: object, undo: Callable[[T], object] | None = None) -> T:
+    """Run in a thread and, if cancelled, wait for it all the same: what it works on must not be closed under it.
+
+    `undo` is given a result that the cancelled caller never sees.
+    """
     work = asyncio.get_running_loop().run_in_executor(None, function, *args)
     try:
         return await asyncio.shield(work)
@@ -124,18 +136,53 @@ async def _in_thread(function: Callable[..., T], *args: object) -> T:
         while not work.done():
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait([work])
-        if not work.cancelled():
-            work.exception()  # marks it as seen; the cancellation is what the caller is told
+        # Asking for the exception marks it as seen; the cancellation is what the caller is told.
+        if not work.cancelled() and work.exception() is None and undo is not None:
+            undo(work.result())
         raise
 
 
 def _open_for_writing(file: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    """Open a staged file. If it is new, its name is on the disk when this returns, as its bytes will be."""
+    flags = os.O_RDWR | os.O_CLOEXEC
     try:
-        return os.open(file, flags, 0o600)
+        return os.open(file, flags)
     except FileNotFoundError:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return os.open(file, flags, 0o600)
+        _make_folder(file.parent)
+        fd = os.open(file, flags | os.O_CREAT, 0o600)
+        with _closing_if_it_fails(fd):
+            _sync_folder(file.parent)
+        return fd
+
+
+def _open_locked(staged: Path, final: Path) -> tuple[int, bool]:
+    """Open and lock an upload's bytes, wherever they are; tell whether they are promoted.
+
+    What was promoted before a crash comes first: a late chunk may have staged rubbish since. Another request may
+    promote at this very moment, so that a place counts only if it is still the right one once the lock is held.
+    """
+    while True:
+        is_promoted = final.exists()
+        try:
+            fd = os.open(final if is_promoted else staged, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if final.exists() == is_promoted:
+                raise
+            continue
+        with _closing_if_it_fails(fd):
+            _lock(fd, 0, 0)
+        if final.exists() == is_promoted:
+            return fd, is_promoted
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _closing_if_it_fails(fd: int) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 def _lock(fd: int, offset: int, count: int) -> None:
@@ -176,6 +223,13 @@ def _sha256(fd: int) -> bytes:
     return hasher.digest()
 
 
+def _make_folder(folder: Path) -> None:
+    """Make a folder, if it is not there, whose name is on the disk too."""
+    if not folder.is_dir():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _sync_folder(folder.parent)
+
+
 def _sync_folder(folder: Path) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -190,6 +244,7 @@ def _unlink(file: Path) -> None:
 
 def _names(folder: Path) -> list[str]:
     try:
-        return os.listdir(folder)  # noqa: PTH208 - names are all that is needed
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
     except FileNotFoundError:
         return []

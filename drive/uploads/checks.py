@@ -12,7 +12,8 @@ from drive.uploads.interfaces import CreateUpload
 _SHA256_HEX_CHARS = 64
 _HASH_MAX_CHARS = 256
 _CONTENT_TYPE_MAX_CHARS = 256
-_CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(\s*;[\x20-\x7e]*)?", re.ASCII)
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC)  # whose UTC no time zone moves beyond what a datetime holds
+_CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+([ \t]*;[\x20-\x7e]*)?", re.ASCII)
 
 
 def request(wanted: CreateUpload) -> CreateUpload:
@@ -27,8 +28,8 @@ def request(wanted: CreateUpload) -> CreateUpload:
         raise invalid("hash", f"must have 1 to {_HASH_MAX_CHARS} characters; send the SHA-256 in hex")
     if wanted.encrypt_password is not None:
         raise invalid("encrypt_password", "the server does not encrypt; encrypt the file before you send it")
-    if wanted.expired_at is not None and wanted.expired_at <= datetime.now(UTC):
-        raise invalid("expired_at", "must be in the future")
+    if wanted.expired_at is not None and not datetime.now(UTC) < wanted.expired_at < _LATEST:
+        raise invalid("expired_at", f"must be in the future, and before {_LATEST.year}")
     return msgspec.structs.replace(wanted, file_name=file_name)
 
 

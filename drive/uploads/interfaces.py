@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -33,7 +33,7 @@ class CreateUpload(msgspec.Struct, kw_only=True, frozen=True):
     pool_id: UUID | None = None
     bundle_id: UUID | None = None
     encrypt_password: str | None = None
-    expired_at: datetime | None = None
+    expired_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     chunk_size: int | None = None
     path: str | None = None
 

@@ -34,11 +34,14 @@ select exists (select from bundles where id = $1 and account_id = $2 and deleted
 -- name: index_file
 insert into file_indexes (account_id, path, file_id) values ($1, $2, $3) on conflict do nothing;
 
--- name: by_id
-select * from upload_tasks where id = $1;
+-- name: with_chunks
+-- Both at one moment: the chunks are forgotten when another request ends the upload.
+select t.*, array(select chunk_index from upload_chunks c where c.task_id = t.id order by chunk_index) as chunks
+from upload_tasks t
+where t.id = $1;
 
--- name: chunks
-select coalesce(array_agg(chunk_index order by chunk_index), '{}')::integer[] from upload_chunks where task_id = $1;
+-- name: status
+select status from upload_tasks where id = $1;
 
 -- name: chunk_state
 select t.*, exists (select from upload_chunks c where c.task_id = t.id and c.chunk_index = $2) as has_chunk
@@ -46,17 +49,17 @@ from upload_tasks t
 where t.id = $1;
 
 -- name: record_chunk
-with recorded as (
-    insert into upload_chunks (task_id, chunk_index)
-    select id, $2 from upload_tasks where id = $1 and status = 1
-    on conflict do nothing
-    returning chunk_index
-),
-touched as (
+-- The task's row is locked first, so that nothing is recorded for an upload that ends at the same time.
+with touched as (
     update upload_tasks
     set last_activity_at = now(), updated_at = now(), expires_at = now() + make_interval(secs => $3)
     where id = $1 and status = 1
     returning id
+),
+recorded as (
+    insert into upload_chunks (task_id, chunk_index) select id, $2 from touched
+    on conflict do nothing
+    returning chunk_index
 )
 select (select count(*) from upload_chunks where task_id = $1) + (select count(*) from recorded) as chunks_uploaded
 from touched;
@@ -102,14 +105,19 @@ redundant as (
 select id from file;
 
 -- name: end
--- Ends an upload without a file: $2 is the status, $3 why.
+-- Ends an upload without a file: $2 is the status, $3 why. An object that was promoted already is deleted by a job, even
+-- if this process is killed next.
 with ended as (
     update upload_tasks
     set status = $2, error_message = $3, completed_at = now(), updated_at = now(), last_activity_at = now()
     where id = $1 and status = 1
-    returning id
+    returning id, object_id, pool_id
 ),
-forgotten as (delete from upload_chunks where task_id in (select id from ended))
+forgotten as (delete from upload_chunks where task_id in (select id from ended)),
+asked as (
+    insert into jobs (kind, payload)
+    select 'delete_object', jsonb_build_object('object_id', object_id, 'pool_id', pool_id) from ended
+)
 select id from ended;
 
 -- name: expire

@@ -20,7 +20,7 @@ from drive.folders.paths import normalise
 from drive.ids import is_id, new_id
 from drive.pools.interfaces import Pool
 from drive.pools.service import Pools
-from drive.storage.interfaces import BodyTooLongError, Content, Store, StoreBusyError, StoreFullError
+from drive.storage.interfaces import BodyTooLongError, Content, Part, Store, StoreBusyError, StoreFullError
 from drive.uploads import checks
 from drive.uploads.feed import Feed
 from drive.uploads.hashes import RunningHashes
@@ -114,25 +114,14 @@ class Uploads:
         task, has_chunk = await self._open_task(account, task_id, index)
         if has_chunk:
             return False
-        size_bytes = task.chunk_bytes(index)
-        hasher = self._hashes.continued(task.id, index)
+        offset, size_bytes = index * task.chunk_size_bytes, task.chunk_bytes(index)
         with _store_errors(f"Chunk {index} must have {size_bytes} bytes; more were sent."):
-            received_bytes = await self._store.write(
-                task.id, body, offset=index * task.chunk_size_bytes, most_bytes=size_bytes, hasher=hasher
-            )
-        if received_bytes != size_bytes:
-            raise invalid(
-                "chunk", f"Chunk {index} must have {size_bytes} bytes; {received_bytes} arrived. Send it again"
-            )
-        chunks_uploaded = await self._database.fetchval(
-            QUERIES["record_chunk"], task.id, index, self._limits.lifetime_s
-        )
-        if chunks_uploaded is None:
-            await self._store.discard(task.id)
-            raise _ended()
-        self._hashes.keep(task.id, index, hasher)
-        self._feed.progressed(task, chunks_uploaded)
-        return True
+            async with self._store.part(task.id, offset=offset, most_bytes=size_bytes) as part:
+                # Another request may have sent it since it was looked up: what is recorded must never change.
+                _, has_chunk = await self._open_task(account, task_id, index)
+                if not has_chunk:
+                    await self._receive(task, index, part, body)
+        return not has_chunk
 
     async def complete(self, account: Account, task_id: str) -> CloudFile:
         """Make the received chunks a file. Completing again returns the same file.
@@ -142,12 +131,12 @@ class Uploads:
                 VALIDATION_ERROR (the content is not what was declared; the upload has failed then).
 
         """
-        task = await self._own_task(account, task_id)
+        task, chunks = await self._own_task(account, task_id)
         if task.status is TaskStatus.COMPLETED:
             return await self._files.get(task.file_id)
         if task.status is not TaskStatus.IN_PROGRESS:
             raise _ended()
-        missing = set(range(task.chunks_count)) - set(await self._uploaded(task))
+        missing = set(range(task.chunks_count)).difference(chunks)
         if missing:
             some = ", ".join(str(index) for index in sorted(missing)[:10])
             raise DriveError(
@@ -185,7 +174,7 @@ class Uploads:
         )
         try:
             return await self._receive_direct(task, pool, body)
-        except Exception as error:
+        except BaseException as error:  # also when cancelled: nobody can resume this
             reason = error.message if isinstance(error, DriveError) else "The server failed."
             await self._abandon(task, TaskStatus.FAILED, reason)
             raise
@@ -197,8 +186,8 @@ class Uploads:
             DriveError: NOT_FOUND, FORBIDDEN.
 
         """
-        task = await self._own_task(account, task_id)
-        return task.progress(await self._uploaded(task))
+        task, chunks = await self._own_task(account, task_id)
+        return task.progress(chunks)
 
     async def cancel(self, account: Account, task_id: str) -> None:
         """End an upload, and give back its quota and what was received.
@@ -207,7 +196,7 @@ class Uploads:
             DriveError: NOT_FOUND, FORBIDDEN, CONFLICT (it has ended already).
 
         """
-        task = await self._own_task(account, task_id)
+        task, _ = await self._own_task(account, task_id)
         if not await self._abandon(task, TaskStatus.CANCELLED, "Cancelled by its owner."):
             raise _ended()
 
@@ -280,19 +269,32 @@ class Uploads:
             raise invalid("chunk_index", f"must be less than {task.chunks_count}")
         return task, row is not None and row["has_chunk"]
 
-    async def _own_task(self, account: Account, task_id: str) -> Task:
-        row = await self._database.fetchrow(QUERIES["by_id"], task_id) if is_id(task_id) else None
-        return _owned(account, row)
+    async def _own_task(self, account: Account, task_id: str) -> tuple[Task, list[int]]:
+        """Return an upload and the chunks that it has."""
+        row = await self._database.fetchrow(QUERIES["with_chunks"], task_id) if is_id(task_id) else None
+        return _owned(account, row), row["chunks"] if row else []
 
-    async def _uploaded(self, task: Task) -> list[int]:
-        chunks: list[int] = await self._database.fetchval(QUERIES["chunks"], task.id)
-        return chunks
+    async def _receive(self, task: Task, index: int, part: Part, body: AsyncIterator[bytes]) -> None:
+        hasher = self._hashes.continued(task.id, index)
+        received_bytes = await part.write(body, hasher)
+        if received_bytes != task.chunk_bytes(index):
+            wanted = f"Chunk {index} must have {task.chunk_bytes(index)} bytes; {received_bytes} arrived. Send it again"
+            raise invalid("chunk", wanted)
+        chunks_uploaded = await self._database.fetchval(
+            QUERIES["record_chunk"], task.id, index, self._limits.lifetime_s
+        )
+        if chunks_uploaded is None:
+            await self._store.discard(task.id)
+            raise _ended()
+        self._hashes.keep(task.id, index, hasher)
+        self._feed.progressed(task, chunks_uploaded)
 
     async def _receive_direct(self, task: Task, pool: Pool, body: AsyncIterator[bytes]) -> CloudFile:
         hasher = hashlib.sha256()
         too_long = f"A direct upload may have {task.size_bytes} bytes. Use /api/files/upload/create for more."
         with _store_errors(too_long):
-            size_bytes = await self._store.write(task.id, body, offset=0, most_bytes=task.size_bytes, hasher=hasher)
+            async with self._store.part(task.id, offset=0, most_bytes=task.size_bytes) as part:
+                size_bytes = await part.write(body, hasher)
         pool.policy_config.check(
             content_type=task.content_type,
             size_bytes=size_bytes,
@@ -307,27 +309,35 @@ class Uploads:
     async def _finish(self, task: Task, known: Content | None) -> CloudFile:
         """Put the object in place, check it, and make the file in one transaction."""
         try:
-            content = await self._store.promote(task.id, task.object_id, known=known, expected_bytes=task.size_bytes)
-        except StoreBusyError as error:
-            raise _busy("This upload is still being received or completed.") from error
+            with _store_errors():
+                content = await self._store.promote(
+                    task.id, task.object_id, known=known, expected_bytes=task.size_bytes
+                )
+        except FileNotFoundError:
+            return await self._ended_meanwhile(task)
         if task.sha256 is not None and content.sha256 != task.sha256:
             reason = "The content's SHA-256 is not the declared hash. Upload it again, with the right one."
             await self._abandon(task, TaskStatus.FAILED, reason)
             raise DriveError(Code.VALIDATION_ERROR, reason, fields={"hash": "is not the SHA-256 of what was sent"})
         file_id = await self._database.fetchval(QUERIES["complete"], task.id, content.sha256, content.size_bytes)
         if file_id is None:
-            await self._explain_missing_task(task)
+            return await self._ended_meanwhile(task)
         self._hashes.forget(task.id)
-        file = await self._files.get(task.file_id)
+        file = await self._files.get(file_id)
         self._feed.completed(task, file)
         return file
 
-    async def _explain_missing_task(self, task: Task) -> None:
-        """Another request ended the upload in the meantime: by completing it, which is as good, or otherwise."""
-        row = await self._database.fetchrow(QUERIES["by_id"], task.id)
-        if row is None or row["status"] != TaskStatus.COMPLETED:
-            await self._store.delete(task.object_id)
-            raise _ended()
+    async def _ended_meanwhile(self, task: Task) -> CloudFile:
+        """Return the file, where it was another request that has completed the upload; refuse where it ended otherwise.
+
+        Bytes that are gone although nobody ended the upload are lost, and the upload with them.
+        """
+        if await self._database.fetchval(QUERIES["status"], task.id) == TaskStatus.COMPLETED:
+            return await self._files.get(task.file_id)
+        if await self._abandon(task, TaskStatus.FAILED, "The server has lost what was received."):
+            log.error("Staged bytes missing", task_id=task.id)
+        await self._store.delete(task.object_id)
+        raise _ended()
 
     async def _abandon(self, task: Task, status: TaskStatus, reason: str) -> bool:
         """End an upload without a file; False if it had ended already."""
@@ -354,19 +364,16 @@ def _ended() -> DriveError:
     return DriveError(Code.CONFLICT, "This upload has ended. Create a new one.")
 
 
-def _busy(what: str) -> DriveError:
-    return DriveError(Code.CONFLICT, f"{what} Try again shortly.", retry_after_s=_BUSY_RETRY_AFTER_S)
-
-
 @contextmanager
-def _store_errors(too_long: str) -> Iterator[None]:
+def _store_errors(too_long: str = "") -> Iterator[None]:
     """Say in a client's words what kept the store from taking its bytes."""
     try:
         yield
     except BodyTooLongError as error:
         raise DriveError(Code.TOO_LARGE, too_long) from error
     except StoreBusyError as error:
-        raise _busy("These bytes are being received from another request.") from error
+        message = "Another request is sending these bytes, or completing the upload. Try again shortly."
+        raise DriveError(Code.CONFLICT, message, retry_after_s=_BUSY_RETRY_AFTER_S) from error
     except StoreFullError as error:
         log.exception("No space left in the store")
         message = "The server has no space left. What was received before is kept; send this again later."

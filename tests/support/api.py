@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 from drive.app import create_app
 from drive.containers import Container
@@ -29,6 +30,12 @@ class Answer:
         import msgspec
 
         return msgspec.json.decode(self.body)
+
+    @property
+    def code(self) -> Any:
+        """The error's code, None where the answer is none."""
+        is_problem = self.headers.get("Content-Type", "").startswith("application/problem+json")
+        return self.json["code"] if is_problem else None
 
     def __repr__(self) -> str:
         return f"<{self.status} {self.body[:300]!r}>"
@@ -61,12 +68,12 @@ class Api:
         return Api(self.session, self.url, TOKENS[account] if account else None)
 
     async def request(self, method: str, path: str, **options: Any) -> Answer:
-        """Send a request and read the answer, whatever its status."""
+        """Send a request to the path, exactly as it is written, and read the answer, whatever its status."""
         headers = dict(options.pop("headers", {}))
         if self.token is not None:
             headers.setdefault("Authorization", f"Bearer {self.token}")
         async with self.session.request(
-            method, self.url + path, headers=headers, allow_redirects=False, **options
+            method, URL(self.url + path, encoded=True), headers=headers, allow_redirects=False, **options
         ) as response:
             return Answer(response, await response.read())
 
@@ -101,6 +108,15 @@ class Api:
         for index in range(task["chunks_count"]):
             answer = await self.send_chunk(task["task_id"], index, content[index * size : (index + 1) * size])
             assert answer.status == 200, answer
+
+    async def progress(self, task_id: str) -> Answer:
+        return await self.get(f"/api/files/upload/progress/{task_id}")
+
+    async def resume(self, task_id: str) -> Answer:
+        return await self.get(f"/api/files/upload/resume/{task_id}")
+
+    async def cancel(self, task_id: str) -> Answer:
+        return await self.delete(f"/api/files/upload/task/{task_id}")
 
     async def complete(self, task_id: str) -> Answer:
         return await self.post(f"/api/files/upload/complete/{task_id}")
