@@ -1,16 +1,22 @@
 """`drive` processes beside this one."""
 
 import asyncio
+import ctypes
 import json
+import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import IO, Any
 
 _START_TIMEOUT_S = 20.0
 _STOP_TIMEOUT_S = 1.5
+_LINE_MAX_BYTES = 1024 * 1024
+_DRIVE = (sys.executable, "-m", "drive")
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(slots=True)
@@ -46,16 +52,29 @@ class Service:
 
 @asynccontextmanager
 async def running(
-    name: str, environment: Mapping[str, str], *, echo: Callable[[Service, dict[str, Any]], None] | None = None
+    name: str,
+    environment: Mapping[str, str],
+    *,
+    echo: Callable[[Service, dict[str, Any]], None] | None = None,
+    command: Sequence[str] = _DRIVE,
+    stderr: IO[bytes] | None = None,
 ) -> AsyncIterator[Service]:
     """Run `drive NAME` beside us until the block ends, or until we are killed.
 
     It has a session of its own, so that Ctrl-C reaches it from us and not from the terminal.
+
+    Args:
+        name: serve or worker.
+        environment: all of its environment.
+        echo: called with each line that it logs.
+        command: what comes before the name.
+        stderr: where its stderr goes, if not to ours.
+
     """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "drive", name,
-        env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-        start_new_session=True, preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+        *command, name,
+        env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=stderr,
+        start_new_session=True, preexec_fn=_ending_with_parent(), limit=_LINE_MAX_BYTES,
     )  # fmt: skip
     service = Service(process, name)
     reading = asyncio.create_task(_read_log(service, echo))
@@ -66,12 +85,17 @@ async def running(
         await reading
 
 
-def _end_with_parent() -> None:
-    """Ask Linux to end this process when the one that started it is gone."""
-    import ctypes
+def _ending_with_parent() -> Callable[[], None] | None:
+    """Return what a child does first, so that Linux ends it when this process is gone; None on other systems."""
+    if sys.platform != "linux":
+        return None
+    return partial(_end_with, os.getpid(), ctypes.CDLL(None))  # loaded before the fork: the child must do little
 
-    set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+
+def _end_with(parent: int, libc: ctypes.CDLL) -> None:
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it was gone before we could ask
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
