@@ -1,9 +1,10 @@
 """gRPC channels that are opened by the first call and capped by gRPC itself."""
 
 import asyncio
+import gc
 import json
 import os
-import weakref
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,11 +27,15 @@ class ChannelsClosedError(RuntimeError):
 
 
 class ForkedChannelsError(RuntimeError):
-    """A call in a process whose parent had channels open: gRPC would crash or hang there."""
+    """A call in a process whose parent had opened channels before it forked: gRPC would crash or hang there."""
 
 
 class _Call(Protocol):
     def add_done_callback(self, callback: "Callable[[Any], None]", /) -> None: ...
+
+
+class _User(Protocol):
+    def unbind(self, channel: "OpenChannel", /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +93,17 @@ class Channels:
 
         Raises:
             ChannelsClosedError: after `aclose` on this loop.
-            ForkedChannelsError: in a child whose parent had channels open.
+            ForkedChannelsError: in a child whose parent had opened channels before it forked.
 
         """
         here = self._here()
         channel = None if here is None else here.open.get(endpoint)
         if channel is not None:
             return channel
-        if _fork.had_channels:
+        if _fork.inherited_channels:
             raise ForkedChannelsError(
-                f"{service} was called in process {os.getpid()}, whose parent had gRPC channels open when it forked. "
-                "Fork before the first call, or close the channels first."
+                f"{service} was called in process {os.getpid()}, whose parent had opened gRPC channels before it "
+                "forked. gRPC does not survive that: fork before the first call."
             )
         if here is not None and here.closed:
             raise ChannelsClosedError(f"{service} was called after its channels were closed, while shutting down.")
@@ -138,7 +143,7 @@ class Channels:
             endpoint,
             self._connect(endpoint),
             self._idle_timeout_s,
-            lambda channel: self._begin_closing(here, channel, "idle", None),
+            lambda channel: self._begin_closing(here, channel, "idle", 0.0),
         )
         log.info(
             "Reopening gRPC channel" if endpoint in here.created else "Creating gRPC channel",
@@ -178,9 +183,9 @@ class Channels:
         for ended in [loop for loop in list(self._by_loop) if loop.is_closed()]:
             left_behind = self._by_loop.pop(ended, _LoopChannels())
             for channel in left_behind.open.values():
-                self._begin_closing(here, channel, "event loop ended", None)
+                self._begin_closing(here, channel, "event loop ended", 0.0)
 
-    def _begin_closing(self, here: "_LoopChannels", channel: "OpenChannel", reason: str, grace_s: float | None) -> None:
+    def _begin_closing(self, here: "_LoopChannels", channel: "OpenChannel", reason: str, grace_s: float) -> None:
         log.info("Closing gRPC channel", endpoint=str(channel.endpoint), reason=reason, pid=os.getpid())
         channel.retire()
         if here.open.get(channel.endpoint) is channel:
@@ -216,15 +221,15 @@ class OpenChannel:
         self.grpc_channel = grpc_channel
         self.stubs: dict[str, Any] = {}
         """The generated stubs made on it, by path."""
-        self.retired = False
-        """Whether it is being closed, so that a new call must open another."""
         self._in_flight: set[int] = set()  # by id, so that a call that reports its end twice counts once
+        self._users: set[_User] = set()
+        self._drained: asyncio.Future[None] | None = None
         self._idle_timeout_s = idle_timeout_s
         self._on_idle = on_idle
-        self._last_used_s = self.loop.time()
+        self._last_used_s = time.monotonic()
         # One timer that looks again at its end, rather than one per call: a call then costs no timer.
         self._timer = self.loop.call_later(idle_timeout_s, self._look)
-        _fork.open_channels.add(self)
+        _fork.opened_channels = True
 
     @property
     def in_flight(self) -> int:
@@ -236,30 +241,42 @@ class OpenChannel:
         self._in_flight.add(id(call))
         call.add_done_callback(self._ended)
 
+    def used_by(self, user: _User) -> None:
+        """Remember who holds what was made on this channel, and must let it go with it."""
+        self._users.add(user)
+
     def retire(self) -> None:
         """Make the next call open another channel."""
-        self.retired = True
         self._timer.cancel()
+        self.stubs.clear()
+        for user in list(self._users):
+            user.unbind(self)
 
-    async def close(self, grace_s: float | None) -> None:
+    async def close(self, grace_s: float) -> None:
         """Close it: calls in flight get `grace_s` to end, or nothing if this is cancelled."""
         try:
-            await self.grpc_channel.close(grace_s)
-        except asyncio.CancelledError:
-            await self.grpc_channel.close(None)
-            raise
+            if self._in_flight and grace_s > 0:
+                self._drained = self.loop.create_future()
+                await asyncio.wait([self._drained], timeout=grace_s)
         finally:
-            _fork.open_channels.discard(self)
+            # Not with gRPC's own grace: cancelled meanwhile, it would never close. Without, it suspends nowhere.
+            await self.grpc_channel.close(None)
+            # What is left of channels and calls keeps connections open and threads running, until it is collected;
+            # and calls are cycles, also those that ended long ago.
+            del self.grpc_channel
+            gc.collect(1)
 
     def _ended(self, call: object) -> None:
         self._in_flight.discard(id(call))
-        self._last_used_s = self.loop.time()
+        self._last_used_s = time.monotonic()
+        if self._drained is not None and not self._in_flight and not self._drained.done():
+            self._drained.set_result(None)
 
     def _look(self) -> None:
         if self._in_flight:
             self._timer = self.loop.call_later(self._idle_timeout_s, self._look)
             return
-        left_s = self._last_used_s + self._idle_timeout_s - self.loop.time()
+        left_s = self._last_used_s + self._idle_timeout_s - time.monotonic()
         if left_s > 0:
             self._timer = self.loop.call_later(left_s, self._look)
         else:
@@ -267,15 +284,18 @@ class OpenChannel:
 
 
 class _Fork:
-    """What a forked child must know of its parent's channels: gRPC crashes or hangs where they are used again."""
+    """What a forked child must know of its ancestors: gRPC crashes or hangs there once they had channels.
+
+    Also when these were closed: gRPC's threads end some time after the last of its objects, and nothing tells when.
+    """
 
     def __init__(self) -> None:
-        self.open_channels: weakref.WeakSet[OpenChannel] = weakref.WeakSet()
-        self.had_channels = False
+        self.opened_channels = False
+        self.inherited_channels = False
         os.register_at_fork(after_in_child=self._in_child)
 
     def _in_child(self) -> None:
-        self.had_channels = self.had_channels or len(self.open_channels) > 0
+        self.inherited_channels = self.inherited_channels or self.opened_channels
 
 
 _fork = _Fork()

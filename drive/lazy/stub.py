@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from dependency_injector import providers
 
@@ -108,7 +108,7 @@ class _Method:
     def __init__(self, source: _Source, name: str) -> None:
         self._source = source
         self._name = name
-        self._bound: tuple[OpenChannel | None, Any] = None, None
+        self._bound: _Bound = _UNBOUND
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Start the call, as the generated stub does; the very first one also imports gRPC and opens the channel."""
@@ -116,17 +116,22 @@ class _Method:
         timeout_s = args[1] if len(args) > 1 else kwargs.get("timeout")
         if timeout_s is None:
             timeout_s = self._source.timeout_s
-        if self._source.is_loaded():
-            return self._start(args, kwargs, timeout_s)
-        return DeferredCall(self._source.load, lambda left_s: self._start(args, kwargs, left_s), timeout_s)
+        if self._bound is _UNBOUND and not self._source.is_loaded():
+            return DeferredCall(self._source.load, lambda left_s: self._start(args, kwargs, left_s), timeout_s)
+        return self._start(args, kwargs, timeout_s)
 
     def __repr__(self) -> str:
         return f"<lazy rpc {self._source.service}.{self._name} at {self._source.endpoint}>"
 
+    def unbind(self, channel: OpenChannel) -> None:
+        """Let go of a channel that is being closed: the next call opens another."""
+        if self._bound[1] is channel:
+            self._bound = _UNBOUND
+
     def _start(self, args: tuple[Any, ...], kwargs: dict[str, Any], timeout_s: float | None) -> Any:
-        channel, multicallable = self._bound
-        if channel is None or channel.retired or channel.loop is not asyncio.get_running_loop():
-            channel, multicallable = self._bound = self._source.bind(self._name)
+        loop, channel, multicallable = self._bound
+        if channel is None or loop is not asyncio.get_running_loop():
+            channel, multicallable = self._bind()
         if len(args) > 1:
             args = (args[0], timeout_s, *args[2:])
         else:
@@ -134,3 +139,14 @@ class _Method:
         call = multicallable(*args, **kwargs)
         channel.started(call)
         return call
+
+    def _bind(self) -> tuple[OpenChannel, Any]:
+        channel, multicallable = self._source.bind(self._name)
+        channel.used_by(self)
+        self._bound = channel.loop, channel, multicallable  # at once: loops may run in several threads
+        return channel, multicallable
+
+
+_Bound: TypeAlias = tuple[asyncio.AbstractEventLoop | None, OpenChannel | None, Any]
+
+_UNBOUND: _Bound = None, None, None
