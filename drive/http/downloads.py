@@ -40,12 +40,12 @@ async def send_file(
     """
     quoted_etag = f'"{etag}"'
     todo = plan(
-        range_header=request.headers.get("Range"),
-        if_range=request.headers.get("If-Range"),
-        if_none_match=request.headers.get("If-None-Match"),
-        if_match=request.headers.get("If-Match"),
-        if_modified_since=request.headers.get("If-Modified-Since"),
-        if_unmodified_since=request.headers.get("If-Unmodified-Since"),
+        range_header=_header(request, "Range"),
+        if_range=_header(request, "If-Range"),
+        if_none_match=_header(request, "If-None-Match"),
+        if_match=_header(request, "If-Match"),
+        if_modified_since=_header(request, "If-Modified-Since"),
+        if_unmodified_since=_header(request, "If-Unmodified-Since"),
         etag=quoted_etag,
         modified_at=modified_at,
         size_bytes=size_bytes,
@@ -74,6 +74,11 @@ async def send_file(
         await response.write_eof()
         return response
     return await _send_bytes(request, response, file, todo)
+
+
+def _header(request: web.Request, name: str) -> str | None:
+    """Return a header whose lines, if there are several, count as one list."""
+    return ", ".join(request.headers.getall(name)) if name in request.headers else None
 
 
 def _refusal(request: web.Request, todo: Plan) -> web.Response:

@@ -12,6 +12,7 @@ from drive.http.routes import Access, Route
 from drive.lazy import Channels, Endpoint
 
 _PING_TIMEOUT_S = 3.0
+_RETRY = {"Retry-After": "2"}
 
 
 class Part(Protocol):
@@ -48,7 +49,7 @@ class HealthHandlers:
         states = dict(zip(self._parts, await asyncio.gather(*map(_state, self._parts.values())), strict=True))
         unreachable = {name for name, state in states.items() if state == "unreachable"}
         if unreachable & self._essential.keys():
-            return answer({"status": "unhealthy", "parts": states}, status=503)
+            return answer({"status": "unhealthy", "parts": states}, status=503, headers=_RETRY)
         return answer({"status": "degraded" if unreachable else "healthy", "parts": states})
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -176,7 +176,8 @@ class Uploads:
             return await self._receive_direct(task, pool, body)
         except BaseException as error:  # also when cancelled: nobody can resume this
             reason = error.message if isinstance(error, DriveError) else "The server failed."
-            await self._abandon(task, TaskStatus.FAILED, reason)
+            with suppress(DriveError):  # where the database cannot be reached either, its lifetime will end it
+                await self._abandon(task, TaskStatus.FAILED, reason)
             raise
 
     async def progress(self, account: Account, task_id: str) -> UploadProgress:

@@ -87,16 +87,19 @@ async def test_of_several_tokens_the_query_comes_first_then_the_header(api: Api)
     assert (await nobody.get(QUOTA, params={"tk": "wrong"}, headers=cookie | header)).status == 401
 
 
-@pytest.mark.parametrize("token", ["%00", "a%0D%0Ab", "%ff", "%E2%80%AE", "x" * 8000])
+@pytest.mark.parametrize("token", ["%00", "a%0D%0Ab", "%E2%80%AE"])
 async def test_what_can_be_no_token_never_reaches_pass(api: Api, peers: Peers, token: str) -> None:
     answer = await api.signed_in_as(None).get(f"{QUOTA}?tk={token}")
-    assert (answer.status, answer.code) == (401, "UNAUTHORIZED") or len(token) == 8000
-    assert peers.world.calls["AuthService.Authenticate"] == (len(token) == 8000)
+    assert (answer.status, answer.code) == (401, "UNAUTHORIZED")
+    assert peers.world.calls["AuthService.Authenticate"] == 0
 
 
 async def test_a_header_that_is_too_long_is_refused(api: Api) -> None:
     async with RawRequest.begin(api, "GET", QUOTA, Authorization="Bearer " + "x" * 20_000) as request:
         assert b" 400 " in await request.answer()
+
+
+PUBLIC = {("GET", "/alive"), ("GET", "/health"), ("GET", "/api/files/x"), ("GET", "/api/files/x/info")}
 
 
 async def test_every_route_but_four_asks_for_an_account(api: Api, subtests: pytest.Subtests) -> None:

@@ -133,7 +133,7 @@ class Api:
     async def upload_direct(
         self, content: bytes, name: str = "file.bin", content_type: str = "application/octet-stream", **params: str
     ) -> Answer:
-        """Upload in one request."""
-        form = aiohttp.FormData()
+        """Upload in one request, with the name as it is, as browsers and curl send it."""
+        form = aiohttp.FormData(quote_fields=False)
         form.add_field("file", io.BytesIO(content), filename=name, content_type=content_type)
         return await self.post("/api/files/upload/direct", data=form, params=params)

@@ -98,14 +98,17 @@ class Serve:
 async def serving(settings: Settings, *, command: Sequence[str] = DRIVE, **variables: str) -> AsyncIterator[Serve]:
     """Run `drive serve` with these settings, whose port should be 0. It has nothing to say on stderr."""
     with tempfile.TemporaryFile() as stderr:
-        async with (
-            running("serve", environment(settings, **variables), command=command, stderr=stderr) as service,
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
-        ):
-            listening = await service.logged("Listening")
-            yield Serve(service, session, listening["url"])
-        stderr.seek(0)
-        assert stderr.read().decode() == ""
+        try:
+            async with (
+                running("serve", environment(settings, **variables), command=command, stderr=stderr) as service,
+                aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+            ):
+                listening = await service.logged("Listening")
+                yield Serve(service, session, listening["url"])
+        finally:
+            stderr.seek(0)
+            said = stderr.read().decode()
+            assert said == "", said
 
 
 async def until(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
