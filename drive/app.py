@@ -10,7 +10,7 @@ from drive.http.problems import errors_middleware, request_id_middleware, send_r
 from drive.lazy import lifespan
 
 _JSON_MAX_BYTES = 1024 * 1024  # bodies that are read whole; files are streamed, whatever their size
-_LAST_PACKETS_S = 1.0
+_LAST_PACKETS_S = 0.5
 
 
 def create_app(container: Container) -> web.Application:

@@ -1,6 +1,7 @@
 """Log lines: JSON on stdout, or readable ones on a terminal."""
 
 import logging
+import os
 import sys
 from typing import Any
 
@@ -25,10 +26,33 @@ def configure(*, level: str = "info", format_: str = "auto") -> None:
             *_rendering(readable=readable),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        logger_factory=_Lines,
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_ToStructlog()], level=max(number, logging.WARNING), force=True)
+
+
+def write_line(text: str) -> None:
+    """Write to stdout. Where nobody reads it, or the disk is full, the line is lost, and nothing else fails for it."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered would fail at the exit
+    except OSError:
+        pass
+
+
+class _Lines:
+    """What structlog hands its lines to."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def msg(self, line: str) -> None:
+        write_line(line)
+
+    debug = info = warning = error = critical = exception = msg
 
 
 def _rendering(*, readable: bool) -> list[Any]:

@@ -5,6 +5,11 @@ DRIVE_TEST_REDIS_URL name real ones instead.
 """
 
 import os
+
+# Read when gRPC is imported. The tests start programs while servers of gRPC run beside them; its fork handlers, which
+# a child that only executes another program does not need, write to that program's stderr.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path

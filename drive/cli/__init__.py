@@ -5,8 +5,11 @@ import os
 import sys
 from pathlib import Path
 
+from drive.cli.errors import CommandError
 from drive.errors import DriveError
+from drive.settings import SettingsError
 
+_LAST_PORT = 65535
 _PORT_HELP = "on this machine only; 0 takes any free one"
 
 
@@ -15,17 +18,27 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     try:
         status = options.run(options)
+    except SettingsError as error:
+        status = _failed(options.command, error.message, 2)
     except DriveError as error:
-        print(f"drive {options.command}: {error.message}", file=sys.stderr)  # noqa: T201 - this is the terminal
-        status = 2
+        status = _failed(options.command, error.message, 1)
+    except CommandError as error:
+        status = _failed(options.command, str(error), 1)
     except KeyboardInterrupt:
         status = 130
     sys.exit(status)
 
 
+def _failed(command: str, message: str, status: int) -> int:
+    print(f"drive {command}: {message}", file=sys.stderr)  # noqa: T201 - this is the terminal
+    return status
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="drive", description="A file service whose dependencies cost nothing until they are used."
+        prog="drive",
+        description="A file service whose dependencies cost nothing until they are used.",
+        epilog="Example: drive demo, to see it run. `drive COMMAND --help` has an example of each.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -44,13 +57,13 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = _command(commands, "demo", "Run everything on this machine, with nothing installed.", "drive demo --smoke")
     demo.add_argument("--smoke", action="store_true", help="do one whole round by itself, and exit with 0 or 1")
-    demo.add_argument("--port", type=int, default=6000, help=f"of the HTTP API, {_PORT_HELP} (default: 6000)")
+    demo.add_argument("--port", type=_port, default=6000, help=f"of the HTTP API, {_PORT_HELP} (default: 6000)")
     demo.set_defaults(run=_demo)
 
     peers = _command(commands, "peers", "Run development stand-ins for pass and ring.", "drive peers --pass-port 5001")
-    peers.add_argument("--pass-port", type=int, default=5001, help=f"{_PORT_HELP} (default: 5001)")
-    peers.add_argument("--ring-port", type=int, default=5002, help=f"{_PORT_HELP} (default: 5002)")
-    peers.add_argument("--page-port", type=int, default=5003, help=f"{_PORT_HELP} (default: 5003)")
+    peers.add_argument("--pass-port", type=_port, default=5001, help=f"{_PORT_HELP} (default: 5001)")
+    peers.add_argument("--ring-port", type=_port, default=5002, help=f"{_PORT_HELP} (default: 5002)")
+    peers.add_argument("--page-port", type=_port, default=5003, help=f"{_PORT_HELP} (default: 5003)")
     peers.set_defaults(run=_peers)
     return parser
 
@@ -59,6 +72,12 @@ def _command(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, purpose: str, example: str
 ) -> argparse.ArgumentParser:
     return commands.add_parser(name, help=purpose, description=purpose, epilog=f"Example: {example}")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to {_LAST_PORT}")
+    return int(text)
 
 
 def _takes_settings(parser: argparse.ArgumentParser) -> None:

@@ -2,27 +2,41 @@
 
 import asyncio
 import os
-import shutil
-import tempfile
+import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from drive import logs
+from drive.cli.errors import CommandError
 from drive.cli.processes import Service, running
-from drive.cli.serve import stop_signal
+from drive.cli.signals import until_stopped
 from drive.db.migrate import migrate
-from drive.embedded import EmbeddedPostgres, EmbeddedValkey
+from drive.embedded import EmbeddedPostgres, EmbeddedServerError, EmbeddedValkey
 from drive.peers import TOKENS, Peers, serve_page, serve_peers
 
 
 def demo(*, port: int, smoke: bool) -> int:
     """Run the demo until Ctrl-C; or, with `smoke`, one round through it. Returns 0, or 1 where the round failed."""
     logs.configure(level="warning")
-    with _embedded() as environment:
-        return asyncio.run(_demo(environment, 0 if smoke else port, smoke=smoke))
+    port = 0 if smoke else port
+    _check_port(port)
+    try:
+        with _embedded() as environment:
+            status = asyncio.run(until_stopped(_demo(environment, port, smoke=smoke)))
+    except EmbeddedServerError as error:
+        raise CommandError(str(error)) from error
+    return status if status is not None else 130 if smoke else 0
+
+
+def _check_port(port: int) -> None:
+    """Find out before all the rest is started whether the port is free."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        message = f"Cannot listen on port {port}: {error.strerror}. Stop what does, or choose another with --port."
+        raise CommandError(message) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,35 +52,28 @@ class Demo:
 @contextmanager
 def _embedded() -> Iterator[dict[str, str]]:
     """Start PostgreSQL and Valkey, and give the environment that leads the services to them."""
-    _say("Starting PostgreSQL and Valkey …")
-    with ExitStack() as stack:
-        postgres = stack.enter_context(EmbeddedPostgres())
-        valkey = stack.enter_context(EmbeddedValkey())
-        storage = Path(tempfile.mkdtemp(prefix="drive-demo-"))
-        stack.callback(shutil.rmtree, storage, ignore_errors=True)
+    logs.write_line("Starting PostgreSQL and Valkey …")
+    with EmbeddedPostgres() as postgres, EmbeddedValkey() as valkey:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("DRIVE_")}
         yield inherited | {
             "DRIVE_DATABASE_URL": postgres.url,
             "DRIVE_REDIS_URL": valkey.url,
-            "DRIVE_STORAGE_PATH": str(storage),
+            "DRIVE_STORAGE_PATH": str(valkey.folder / "storage"),  # which is removed even if we are killed
             "DRIVE_LOG_FORMAT": "json",
         }
 
 
 async def _demo(environment: dict[str, str], port: int, *, smoke: bool) -> int:
-    stop = stop_signal()
     async with _everything(environment, port, echo=not smoke) as parts:
         if smoke:
             from drive.cli.smoke import smoke_test
 
-            round_trip = asyncio.create_task(smoke_test(parts))
-            stopped = asyncio.create_task(stop.wait())
-            await asyncio.wait([round_trip, stopped], return_when=asyncio.FIRST_COMPLETED)
-            stopped.cancel()
-            return await round_trip if round_trip.done() else 130
+            return await smoke_test(parts)
         _greet(parts)
-        await stop.wait()
-        _say("\nStopping …")
+        try:
+            await asyncio.Event().wait()  # until Ctrl-C
+        finally:
+            logs.write_line("\nStopping …")
     return 0
 
 
@@ -93,12 +100,12 @@ async def _everything(environment: dict[str, str], port: int, *, echo: bool) -> 
 
 def _echo(service: Service, line: dict[str, Any]) -> None:
     fields = " ".join(f"{key}={value}" for key, value in line.items() if key not in {"event", "level", "timestamp"})
-    _say(f"{service.name:>6} │ {line.get('event')}  {fields}")
+    logs.write_line(f"{service.name:>6} │ {line.get('event')}  {fields}")
 
 
 def _greet(parts: Demo) -> None:
     token = TOKENS["plain"]
-    _say(f"""
+    logs.write_line(f"""
 Drive runs at   {parts.url}
 Sign in with    Authorization: Bearer {token}
 pass and ring   {parts.page_url}  (accounts, tokens, and every packet that was pushed)
@@ -110,7 +117,3 @@ pass and ring   {parts.page_url}  (accounts, tokens, and every packet that was p
 
 Watch for "Creating gRPC channel": none yet, one for each of pass and ring once you have uploaded. Ctrl-C ends it all.
 """)
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - this is the terminal

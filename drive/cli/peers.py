@@ -3,27 +3,19 @@
 import asyncio
 
 from drive import logs
-from drive.cli.serve import stop_signal
+from drive.cli.errors import CommandError
+from drive.cli.signals import until_stopped
 from drive.peers import PeersInfo, run
 
 
 def peers(pass_port: int, ring_port: int, page_port: int) -> int:
     """Run the stand-ins until SIGTERM or Ctrl-C."""
     logs.configure(level="warning")
-    asyncio.run(_run(pass_port, ring_port, page_port))
+    try:
+        asyncio.run(until_stopped(run(pass_port, ring_port, page_port, ready=_greet)))
+    except OSError as error:  # a port that is taken
+        raise CommandError(str(error)) from error
     return 0
-
-
-async def _run(pass_port: int, ring_port: int, page_port: int) -> None:
-    stop = stop_signal()
-    running = asyncio.create_task(run(pass_port, ring_port, page_port, ready=_greet))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if running.done():
-        running.result()  # a port that is taken, for example
-    running.cancel()
-    await asyncio.wait([running])
 
 
 def _greet(info: PeersInfo) -> None:
@@ -34,4 +26,4 @@ What they know, and every packet pushed: {info.page_url}
 Tokens:
 {tokens}
 Ctrl-C ends them."""
-    print(text, flush=True)  # noqa: T201 - this is the terminal
+    logs.write_line(text)

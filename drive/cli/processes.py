@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, Any
 
+from drive.cli.errors import CommandError
+
 _START_TIMEOUT_S = 20.0
-_STOP_TIMEOUT_S = 1.5
+_STOP_TIMEOUT_S = 1.7
 _LINE_MAX_BYTES = 1024 * 1024
 _DRIVE = (sys.executable, "-m", "drive")
 _PR_SET_PDEATHSIG = 1
@@ -32,7 +34,7 @@ class Service:
         """Wait for a log line, and return it.
 
         Raises:
-            RuntimeError: the process has ended, or did not log it in time.
+            CommandError: the process has ended, or did not log it in time.
 
         """
         try:
@@ -47,7 +49,7 @@ class Service:
                     await self.changed.wait()
         except TimeoutError:
             pass
-        raise RuntimeError(f"drive {self.name} did not log {event!r}; it logged {self.lines[-5:]}")
+        raise CommandError(f"drive {self.name} did not log {event!r}; it logged {self.lines[-5:]}")
 
 
 @asynccontextmanager

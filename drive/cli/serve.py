@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 from pathlib import Path
 
 import structlog
@@ -10,29 +9,30 @@ from aiohttp import web
 
 from drive import logs
 from drive.app import create_app
+from drive.cli.errors import CommandError
+from drive.cli.signals import stop_signal
 from drive.containers import Container
 from drive.settings import load, parse_listen
 
 log = structlog.get_logger()
 
-_SHUTDOWN_TIMEOUT_S = 1.0
+_SHUTDOWN_TIMEOUT_S = 0.4  # for requests to end; aiohttp waits as long again after it has told them to
 
 
 def serve(settings_file: Path | None) -> int:
     """Answer HTTP until SIGTERM or Ctrl-C."""
     settings = load(file=settings_file)
     logs.configure(level=settings.log_level, format_=settings.log_format)
-    host, port = parse_listen(settings.http_listen)
-    asyncio.run(_serve(Container(settings=settings), host, port))
+    asyncio.run(_serve(Container(settings=settings), settings.http_listen))
     return 0
 
 
-async def _serve(container: Container, host: str, port: int) -> None:
+async def _serve(container: Container, listen: str) -> None:
     stop = stop_signal()
     runner = web.AppRunner(create_app(container), access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, backlog=1024).start()
+        await _listen(runner, listen)
         bound_host, bound_port = runner.addresses[0][:2]
         log.info("Listening", url=f"http://{bound_host}:{bound_port}", pid=os.getpid())
         await stop.wait()
@@ -41,9 +41,10 @@ async def _serve(container: Container, host: str, port: int) -> None:
         await runner.cleanup()
 
 
-def stop_signal() -> asyncio.Event:
-    """Return an event that SIGTERM or Ctrl-C sets."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
+async def _listen(runner: web.AppRunner, listen: str) -> None:
+    host, port = parse_listen(listen)
+    try:
+        await web.TCPSite(runner, host, port, backlog=1024).start()
+    except OSError as error:
+        message = f"Cannot listen on {listen}: {error.strerror}. Stop what does, or set DRIVE_HTTP_LISTEN to another."
+        raise CommandError(message) from error

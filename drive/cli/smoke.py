@@ -13,6 +13,7 @@ import aiohttp
 
 from drive.cli.demo import Demo
 from drive.cli.processes import Service
+from drive.logs import write_line
 
 _TOKEN = "plain-token"  # noqa: S105 - the fixed token of a development account
 _CHUNK_BYTES = 1024 * 1024
@@ -31,9 +32,9 @@ async def smoke_test(demo: Demo) -> int:
         async with aiohttp.ClientSession(demo.url, headers={"Authorization": f"Bearer {_TOKEN}"}) as session:
             await _round(session, demo)
     except (_StepError, aiohttp.ClientError, TimeoutError) as error:
-        _say(f"FAILED: {error}")
+        write_line(f"FAILED: {error}")
         return 1
-    _say(f"All done in {time.perf_counter() - begun_s:.2f} s.")
+    write_line(f"All done in {time.perf_counter() - begun_s:.2f} s.")
     return 0
 
 
@@ -42,7 +43,7 @@ async def _round(session: aiohttp.ClientSession, demo: Demo) -> None:
     async with _step("ask whether it is alive"):
         await _json(session, "GET", "/alive")
     _expect(not _channels(demo.serve), "a gRPC channel was opened before anybody needed one")
-    _say(f"  no gRPC channel, {_memory_mib(demo.serve):.1f} MiB private memory")
+    write_line(f"  no gRPC channel, {_memory_mib(demo.serve):.1f} MiB private memory")
 
     async with _step("create an upload task"):
         task = await _json(session, "POST", "/api/files/upload/create", json=_wanted(content))
@@ -71,13 +72,13 @@ async def _round(session: aiohttp.ClientSession, demo: Demo) -> None:
 
 def _report(demo: Demo) -> None:
     lines = _channels(demo.serve)
-    _say("Log lines of the channels:")
+    write_line("Log lines of the channels:")
     for line in lines:
         shown = {key: line[key] for key in ("event", "endpoint", "service", "max_connections", "pid")}
-        _say("  " + " ".join(f"{key}={value}" for key, value in shown.items()))
+        write_line("  " + " ".join(f"{key}={value}" for key, value in shown.items()))
     endpoints = sorted(line["endpoint"] for line in lines)
     _expect(endpoints == sorted([demo.peers.pass_url, demo.peers.ring_url]), "not one channel each for pass and ring")
-    _say(f"  {_memory_mib(demo.serve):.1f} MiB private memory of serve")
+    write_line(f"  {_memory_mib(demo.serve):.1f} MiB private memory of serve")
 
 
 def _wanted(content: bytes) -> dict[str, Any]:
@@ -94,7 +95,7 @@ def _wanted(content: bytes) -> dict[str, Any]:
 async def _step(name: str) -> AsyncIterator[None]:
     begun_s = time.perf_counter()
     yield
-    _say(f"  {1000 * (time.perf_counter() - begun_s):7.1f} ms  {name}")
+    write_line(f"  {1000 * (time.perf_counter() - begun_s):7.1f} ms  {name}")
 
 
 async def _json(session: aiohttp.ClientSession, method: str, path: str, **options: Any) -> Any:
@@ -124,7 +125,3 @@ def _memory_mib(service: Service) -> float:
 def _expect(truth: bool, otherwise: str) -> None:  # noqa: FBT001 - it is what it says
     if not truth:
         raise _StepError(otherwise)
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - this is the terminal

@@ -1,7 +1,6 @@
 """gRPC channels that are opened by the first call and capped by gRPC itself."""
 
 import asyncio
-import gc
 import json
 import os
 import time
@@ -127,7 +126,6 @@ class Channels:
         for channel in list(here.open.values()):
             self._begin_closing(here, channel, "shutdown", self._close_grace_s)
         await asyncio.gather(*here.closing)
-        here.created.clear()
         here.opened_as = None
 
     def _here(self) -> "_LoopChannels | None":
@@ -242,13 +240,12 @@ class OpenChannel:
         call.add_done_callback(self._ended)
 
     def used_by(self, user: _User) -> None:
-        """Remember who holds what was made on this channel, and must let it go with it."""
+        """Remember who holds what was made on this channel: as long as anything does, gRPC keeps its threads."""
         self._users.add(user)
 
     def retire(self) -> None:
         """Make the next call open another channel."""
         self._timer.cancel()
-        self.stubs.clear()
         for user in list(self._users):
             user.unbind(self)
 
@@ -261,10 +258,6 @@ class OpenChannel:
         finally:
             # Not with gRPC's own grace: cancelled meanwhile, it would never close. Without, it suspends nowhere.
             await self.grpc_channel.close(None)
-            # What is left of channels and calls keeps connections open and threads running, until it is collected;
-            # and calls are cycles, also those that ended long ago.
-            del self.grpc_channel
-            gc.collect(1)
 
     def _ended(self, call: object) -> None:
         self._in_flight.discard(id(call))

@@ -82,7 +82,7 @@ def _parts(container: containers.Container) -> list[tuple[str, _Closeable]]:
     parts: dict[int, tuple[str, _Closeable]] = {}
     provider: Any  # traverse() yields providers of all kinds
     for provider in container.traverse():
-        if not isinstance(provider, Once) and getattr(provider, "cls", None) is not Channels:
+        if not _may_open(provider):
             continue
         try:
             part = provider()  # building one, where that was not done before, opens nothing
@@ -91,3 +91,8 @@ def _parts(container: containers.Container) -> list[tuple[str, _Closeable]]:
         if isinstance(part, _Closeable):
             parts[id(part)] = names.get(id(provider), repr(part)), part
     return list(parts.values())
+
+
+def _may_open(provider: Any) -> bool:
+    made = getattr(provider, "cls", None)
+    return isinstance(provider, Once) or (isinstance(made, type) and issubclass(made, Channels))

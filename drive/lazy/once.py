@@ -138,6 +138,12 @@ class Once(providers.Singleton[Lazy[T]]):
         else:
             super().__init__(_lazy, open_, close, **arguments)
 
+    def __deepcopy__(self, memo: dict[Any, Any] | None = None) -> Any:
+        # Every container copies its providers' arguments, and a copied method would be one of a copied object.
+        memo = {} if memo is None else memo
+        memo.update({id(way): way for way in self.args})
+        return super().__deepcopy__(memo)
+
 
 def _lazy(open_: Callable[..., Awaitable[T]], close: Callable[[T], Awaitable[object]], **arguments: Any) -> Lazy[T]:
     return Lazy(lambda: open_(**arguments), close=close, name=getattr(open_, "__name__", ""))

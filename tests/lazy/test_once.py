@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from dependency_injector.containers import DeclarativeContainer
-from dependency_injector.providers import Object, Singleton
+from dependency_injector.providers import List, Object, Singleton
 from lazy_support import steps, until
 
 from drive.lazy import Lazy, Once, lifespan
@@ -319,6 +319,35 @@ async def test_a_copy_of_a_container_in_use_opens_its_own_value() -> None:
     container = Container()
     pool = await container.pool()()
     assert await copy.deepcopy(container).pool()() is not pool
+
+
+async def test_what_it_is_opened_with_is_the_container_s_own() -> None:
+    async def open_(*, settings: dict[str, str]) -> dict[str, str]:
+        return settings
+
+    async def close(_settings: dict[str, str]) -> None:
+        pass
+
+    settings: Singleton[dict[str, str]] = Singleton(dict)
+
+    class Shared(DeclarativeContainer):
+        pool: "Once[dict[str, str]]" = Once(open_, close=close, settings=settings)
+        same: Singleton[list[dict[str, str]]] = Singleton(list, List(settings))
+
+    for container in (Shared(), copy.deepcopy(Shared())):
+        assert await container.pool()() is container.same()[0]
+        assert await container.pool()() is not settings()
+
+
+async def test_methods_that_open_and_close_stay_those_of_their_object(opener: Opener) -> None:
+    """A container copies the arguments of its providers, and with a bound method its object."""
+
+    class Methods(DeclarativeContainer):
+        pool: "Once[Pool]" = Once(opener.open, close=close)
+
+    opener.allowed.set()
+    async with lifespan(copy.deepcopy(Methods())) as container:
+        assert await container.pool()() is opener.opened[0]
 
 
 def test_a_provider_that_does_not_say_how_to_close_is_refused_where_it_is_defined() -> None:

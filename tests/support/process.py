@@ -17,6 +17,7 @@ from drive.cli.processes import Service, running
 from drive.settings import Settings, variable
 from support.api import Api
 
+PATIENCE_S = 30.0  # less than a test may take, which would leave processes behind
 DRIVE = (sys.executable, "-m", "drive")
 
 
@@ -88,7 +89,7 @@ class Serve:
         """End it with a signal, and return how many seconds that took; its exit status must be 0."""
         begun_s = time.monotonic()
         self.service.process.send_signal(number)
-        status = await self.service.process.wait()
+        status = await asyncio.wait_for(self.service.process.wait(), PATIENCE_S)
         took_s = time.monotonic() - begun_s
         assert status == 0
         return took_s
