@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 from drive.cli.errors import CommandError
-from drive.errors import DriveError
-from drive.settings import SettingsError
+from drive.errors import Code, DriveError
 
 _LAST_PORT = 65535
 _PORT_HELP = "on this machine only; 0 takes any free one"
@@ -18,10 +17,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     try:
         status = options.run(options)
-    except SettingsError as error:
-        status = _failed(options.command, error.message, 2)
     except DriveError as error:
-        status = _failed(options.command, error.message, 1)
+        status = _failed(options.command, error.message, 2 if error.code is Code.VALIDATION_ERROR else 1)
     except CommandError as error:
         status = _failed(options.command, str(error), 1)
     except KeyboardInterrupt:

@@ -21,7 +21,7 @@ _BOTH = """
 import os, signal, sys, time
 from drive.embedded import EmbeddedPostgres, EmbeddedValkey
 
-signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
+signal.signal(signal.SIGINT, lambda *_: os.write(1, b"interrupted\\n"))  # print is not reentrant
 with EmbeddedPostgres() as postgres, EmbeddedValkey() as valkey:
     print("started", flush=True)
     sys.stdin.readline()
