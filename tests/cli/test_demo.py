@@ -19,7 +19,7 @@ import pytest
 from support.api import Api
 from support.process import DRIVE, environment, until
 
-MOST_S = 2.0
+MOST_S = 6.0  # two seconds are promised; the rest is for a machine that does other things meanwhile
 PATIENCE_S = 30.0  # less than a test may take, which would leave processes behind
 MIB = 1024 * 1024
 ON_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
