@@ -60,6 +60,8 @@ class _LazyStub:
 class _Source:
     """What the methods of one stub share: where the generated class is, and how to reach the service."""
 
+    __slots__ = ("_channels", "_module", "_path", "class_name", "endpoint", "timeout_s")
+
     def __init__(self, path: str, channels: Channels, endpoint: Endpoint, timeout_s: float | None) -> None:
         self._path = path
         self._module, _, self.class_name = path.partition(":")
