@@ -5,7 +5,6 @@ import pwd
 import secrets
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,7 +68,8 @@ def new_folder_path(account: Account | None) -> Path:
         EmbeddedServerError: If no temporary folder will do.
     """
     name = f"drive-{secrets.token_hex(8)}"
-    bases = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]  # noqa: S108 - the name is random, its folder private
+    # Not tempfile.gettempdir(): it tries the folder with a file, which stays where this process is killed meanwhile.
+    bases = [Path(os.environ.get("TMPDIR") or "/tmp"), Path("/tmp"), Path("/var/tmp")]  # noqa: S108 - the name is random, its folder private
     for base in bases:
         if _fits(base / name) and can_reach(account, base):
             return base / name

@@ -51,7 +51,7 @@ class DeferredCall:
         if self._starting.done():
             return False
         self._starting.cancel()
-        self._become(_CancelledCall())
+        self._become(_EndedCall.by_cancelling())
         return True
 
     def cancelled(self) -> bool:
@@ -114,7 +114,10 @@ class DeferredCall:
 
     async def _start(self, load_: Callable[[], Awaitable[None]], start: Callable[[float | None], Any]) -> None:
         await load_()
-        self._become(start(self._left_s()))
+        left_s = self._left_s()
+        # gRPC would send a call whose time is up, and might even take an answer that comes soon enough.
+        is_over = left_s is not None and left_s <= 0
+        self._become(_EndedCall.by_deadline() if is_over else start(left_s))
 
     def _left_s(self) -> float | None:
         return None if self._deadline_s is None else self._deadline_s - self._loop.time()
@@ -126,7 +129,7 @@ class DeferredCall:
     def _begun(self, starting: asyncio.Task[None]) -> None:
         if starting.cancelled():
             if self._call is None:  # not by `cancel`: the loop is being ended, with all of its tasks
-                self._become(_CancelledCall())
+                self._become(_EndedCall.by_cancelling())
         elif starting.exception() is not None:  # asking marks it as seen: a call may be dropped without awaiting it
             self._hand_over_callbacks()
 
@@ -155,23 +158,35 @@ class DeferredCall:
         return await (await self._started_to_read())
 
 
-class _CancelledCall:
-    """A call that was cancelled before it began. Answers as one of grpc.aio does."""
+class _EndedCall:
+    """A call that was over before it began: cancelled, or its deadline passed. Answers as one of grpc.aio does."""
+
+    def __init__(self, status: str, details: str) -> None:
+        self._status = status
+        self._details = details
+
+    @classmethod
+    def by_cancelling(cls) -> "_EndedCall":
+        return cls("CANCELLED", "Locally cancelled by application!")
+
+    @classmethod
+    def by_deadline(cls) -> "_EndedCall":
+        return cls("DEADLINE_EXCEEDED", "Deadline Exceeded")
 
     def __await__(self) -> Generator[Any, None, Any]:
-        return self.read().__await__()
+        return self._fail().__await__()
 
-    def __aiter__(self) -> "_CancelledCall":
+    def __aiter__(self) -> "_EndedCall":
         return self
 
     async def __anext__(self) -> NoReturn:
-        raise asyncio.CancelledError
+        await self._fail()
 
     def cancel(self) -> bool:
         return False
 
     def cancelled(self) -> bool:
-        return True
+        return self._status == "CANCELLED"
 
     def done(self) -> bool:
         return True
@@ -192,22 +207,30 @@ class _CancelledCall:
         await load("grpc")
         from grpc import StatusCode
 
-        return StatusCode.CANCELLED
+        return StatusCode[self._status]
 
     async def details(self) -> str:
-        return "Locally cancelled by application!"
+        return self._details
 
     async def debug_error_string(self) -> None:
         return None
 
     async def wait_for_connection(self) -> NoReturn:
-        raise asyncio.CancelledError
+        await self._fail()
 
     async def read(self) -> NoReturn:
-        raise asyncio.CancelledError
+        await self._fail()
 
     async def write(self, _request: Any) -> NoReturn:
         raise asyncio.InvalidStateError("RPC already finished.")
 
     async def done_writing(self) -> None:
         return None
+
+    async def _fail(self) -> NoReturn:
+        if self.cancelled():
+            raise asyncio.CancelledError
+        await load("grpc.aio")
+        from grpc.aio import AioRpcError, Metadata
+
+        raise AioRpcError(await self.code(), Metadata(), Metadata(), self._details)

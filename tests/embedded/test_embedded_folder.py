@@ -57,7 +57,7 @@ def test_reach_of_own_account(base: Path) -> None:
 
 def test_folder_is_under_tmpdir(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base.chmod(0o711)
-    monkeypatch.setattr(tempfile, "tempdir", str(base))
+    monkeypatch.setenv("TMPDIR", str(base))
     assert new_folder_path(unprivileged_account()).parent == base
 
 
@@ -66,13 +66,13 @@ def test_long_tmpdir_is_passed_over(base: Path, monkeypatch: pytest.MonkeyPatch)
     base.chmod(0o711)
     long = base / ("x" * 80)
     long.mkdir(mode=0o711)
-    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    monkeypatch.setenv("TMPDIR", str(long))
     assert long not in new_folder_path(None).parents
 
 
 @only_root
 def test_closed_tmpdir_is_passed_over(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(base))
+    monkeypatch.setenv("TMPDIR", str(base))
     assert new_folder_path(None).parent == base
     assert base not in new_folder_path(unprivileged_account()).parents
 

@@ -179,7 +179,7 @@ def test_missing_wheel_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> 
     """Without the wheel the error names the extra, and the folder that was made for the server is gone."""
     base = tempfile.mkdtemp()
     Path(base).chmod(0o711)
-    monkeypatch.setattr(tempfile, "tempdir", base)
+    monkeypatch.setenv("TMPDIR", base)
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(EmbeddedServerError, match=r"pip install 'drive\[embedded\]'"), EmbeddedPostgres():
         pass
