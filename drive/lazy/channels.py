@@ -39,11 +39,25 @@ class _User(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Files for `https://` endpoints. Without `ca_file`, gRPC's own set of authorities verifies the server."""
+    """Files for `https://` endpoints. Without `ca_file`, gRPC's own set of authorities verifies the server.
+
+    Raises:
+        ValueError: `cert_file` without `key_file` or the other way round: a client shows both, or neither.
+
+    """
 
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file belong together: name both, or neither")
+
+    def missing_files(self) -> list[Path]:
+        """Return those that are not there, or not to be read by this process."""
+        files = (self.ca_file, self.cert_file, self.key_file)
+        return [file for file in files if file is not None and not (file.is_file() and os.access(file, os.R_OK))]
 
 
 class Channels:
@@ -76,6 +90,11 @@ class Channels:
         self._close_grace_s = close_grace_s
         self._tls = tls or Tls()
         self._by_loop: dict[asyncio.AbstractEventLoop, _LoopChannels] = {}
+
+    @property
+    def tls(self) -> Tls:
+        """The files for `https://` endpoints."""
+        return self._tls
 
     @property
     def opened_as(self) -> int | None:

@@ -10,6 +10,7 @@ from dependency_injector import containers
 
 from drive.lazy.channels import Channels
 from drive.lazy.once import Once
+from drive.lazy.replaced import left_open, looking_past, original
 
 log = structlog.get_logger()
 
@@ -27,6 +28,8 @@ class _Closeable(Protocol):
 @asynccontextmanager
 async def lifespan(container: C, *, close_timeout_s: float = 5.0) -> AsyncIterator[C]:
     """Open nothing; on exit close what the container's `Once` and `Channels` have opened on this loop.
+
+    What overrides replaced, and what was opened under them, is closed, too.
 
     Closes in reverse order of opening, each within `close_timeout_s`. All are attempted, also when the exit is
     cancelled. From then on `Channels` refuse calls, also where none was made before.
@@ -57,13 +60,15 @@ async def _undisturbed(task: asyncio.Task[None]) -> None:
 
 async def _close_all(container: containers.Container, close_timeout_s: float) -> None:
     failures = []
-    for name, part in sorted(_parts(container), key=lambda named: named[1].opened_as or 0, reverse=True):
-        try:
-            await _close(part, close_timeout_s)
-        except Exception as error:
-            error.add_note(f"while closing {name}")
-            log.exception("Closing failed", part=name)
-            failures.append(error)
+    parts = [*_parts(container), *((f"{part}, under an override", part) for part in left_open(container))]
+    with looking_past():
+        for name, part in sorted(parts, key=lambda named: named[1].opened_as or 0, reverse=True):
+            try:
+                await _close(part, close_timeout_s)
+            except Exception as error:
+                error.add_note(f"while closing {name}")
+                log.exception("Closing failed", part=name)
+                failures.append(error)
     if failures:
         raise ExceptionGroup("the container was closed, but not all of it in order", failures)
 
@@ -85,7 +90,7 @@ def _parts(container: containers.Container) -> list[tuple[str, _Closeable]]:
         if not _may_open(provider):
             continue
         try:
-            part = provider()  # building one, where that was not done before, opens nothing
+            part = original(provider)  # building one, where that was not done before, opens nothing
         except Exception:  # noqa: BLE001, S112 - what cannot be built was not built before, and holds nothing open
             continue
         if isinstance(part, _Closeable):

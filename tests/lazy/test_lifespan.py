@@ -10,7 +10,7 @@ from dependency_injector.providers import Dependency, List, Object, Singleton
 from lazy_support import STREAMS, Server, steps, until
 from structlog.testing import capture_logs
 
-from drive.lazy import Channels, ChannelsClosedError, Lazy, Once, Stub, lifespan
+from drive.lazy import Channels, ChannelsClosedError, Lazy, Once, Stub, lifespan, override
 
 log = structlog.get_logger()
 
@@ -312,3 +312,50 @@ class TestCancelling:
             with pytest.raises(TimeoutError):
                 await leaving
         assert events(lines)[2:] == ["closed b", "closed a"]
+
+
+class TestOverrides:
+    """What overrides replaced, and what was opened under them, is not forgotten."""
+
+    async def test_what_was_replaced_and_what_replaced_it_are_closed_inside_of_the_block(self) -> None:
+        container = container_of(a=once("real a"), b=once("real b"))
+        with capture_logs() as lines:
+            async with lifespan(container):
+                await container.a()()
+                with override(container, a=once("fake a")):
+                    await container.b()()
+                    await container.a()()
+        assert [line["part"] for line in lines if line["event"] == "closed"] == ["fake a", "real b", "real a"]
+
+    async def test_an_application_that_ends_inside_of_the_block(self) -> None:
+        container = container_of(a=once("real a"))
+        with capture_logs() as lines:
+            lifetime = lifespan(container)
+            await lifetime.__aenter__()
+            await container.a()()
+            with override(container, a=once("fake a")):
+                await container.a()()
+                await lifetime.__aexit__(None, None, None)
+            assert events(lines) == ["opened real a", "opened fake a", "closed fake a", "closed real a"]
+
+    async def test_what_was_opened_by_settings_that_were_replaced(self) -> None:
+        container: Any = container_of(name=Object("real"), a=Object(None))
+        container.a = Once(open_, close=close, name=container.name)
+        held = container.a()
+        with capture_logs() as lines:
+            async with lifespan(container):
+                await held()
+                with override(container, name="fake"):
+                    await held()
+        assert events(lines) == ["opened real", "opened fake", "closed fake", "closed real"]
+
+    async def test_channels_that_were_replaced(self, server: Server) -> None:
+        channels: Any = Singleton(Channels)
+        container = container_of(channels=channels, streams=Stub(STREAMS, channels, endpoint=server.url))
+        with capture_logs() as lines:
+            async with lifespan(container):
+                await container.streams().Echo(b"hello")
+                with override(container, channels=Singleton(Channels, max_connections=1)):
+                    await container.streams().Echo(b"hello")
+        verbs = [line["event"].split()[0] for line in lines]
+        assert verbs == ["Creating", "Creating", "Closing", "Closing"]
