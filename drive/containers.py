@@ -62,19 +62,25 @@ class Container(DeclarativeContainer):
     )
     _deadline_s = _s.grpc_deadline_s
     auth: "Stub[AuthServiceStub]" = Stub(
-        "drive.proto.auth_pb2_grpc:AuthServiceStub", channels, endpoint=_s.auth_endpoint, timeout_s=_deadline_s
+        "drive.proto.auth_pb2_grpc:AuthServiceStub",
+        channels,
+        endpoint=_s.auth_endpoint,
+        timeout_s=_deadline_s,
+        idempotent=["Authenticate"],
     )
     permissions: "Stub[PermissionServiceStub]" = Stub(
         "drive.proto.auth_pb2_grpc:PermissionServiceStub",
         channels,
         endpoint=_s.permissions_endpoint,
         timeout_s=_deadline_s,
+        idempotent=["HasPermission"],
     )
     accounts: "Stub[AccountServiceStub]" = Stub(
         "drive.proto.account_pb2_grpc:AccountServiceStub",
         channels,
         endpoint=_s.accounts_endpoint,
         timeout_s=_deadline_s,
+        idempotent=["GetAccount"],
     )
     action_logs: "Stub[ActionLogServiceStub]" = Stub(
         "drive.proto.account_pb2_grpc:ActionLogServiceStub",

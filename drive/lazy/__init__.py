@@ -2,13 +2,14 @@
 
 Providers for dependency-injector's declarative containers: `Stub` for a gRPC service, `Once` for a connection pool or
 anything else that is opened by awaiting, `lifespan` to close what was opened. `validate` finds what is wrong with a
-container before the first request does, `override` replaces parts of it in tests. Nothing here imports the rest of
-`drive`.
+container before the first request does, `warm` opens all of it at once, `override` replaces parts of it in tests.
+Nothing here imports the rest of `drive`.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
+from drive.lazy.channel import ChannelSnapshot
 from drive.lazy.channels import Channels, ChannelsClosedError, ForkedChannelsError, Tls
 from drive.lazy.endpoint import Endpoint, EndpointError
 from drive.lazy.lifespan import lifespan
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from drive.lazy.graph import Graph
     from drive.lazy.overriding import OverrideError, override
     from drive.lazy.validation import ContainerError, Problem, validate
+    from drive.lazy.warming import warm
 
 __all__ = [
+    "ChannelSnapshot",
     "Channels",
     "ChannelsClosedError",
     "ContainerError",
@@ -39,6 +42,7 @@ __all__ = [
     "load",
     "override",
     "validate",
+    "warm",
 ]
 
 # What a service that runs has no use for is imported when it is asked for.
@@ -49,6 +53,7 @@ _MODULES: Final = {
     "Problem": "validation",
     "override": "overriding",
     "validate": "validation",
+    "warm": "warming",
 }
 
 

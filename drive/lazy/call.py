@@ -1,16 +1,132 @@
-"""The call object of a stub's very first call, handed out while gRPC is still being imported."""
+"""Call objects that are handed out before there is a call of grpc.aio: at the very first, gRPC is still imported."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, NoReturn
 
 from drive.lazy.modules import load
 
 
-class DeferredCall:
-    """Behaves as the `grpc.aio` call that it becomes once gRPC is imported and the channel open.
+class CallInFront(ABC):
+    """What a caller holds in place of a call of grpc.aio that begins later, or again. Behaves as that call.
 
-    It begins at once, as a call of grpc.aio does, whether or not it is awaited. The time that the import takes counts
+    `_call` is the call of grpc.aio; None while there is none. Where another one takes its place, what the former
+    answers is not passed on.
+    """
+
+    # Of the class, lest each call sets them.
+    _call: Any = None
+    _callbacks: tuple[Callable[[Any], None], ...] = ()
+
+    @abstractmethod
+    def cancel(self) -> bool:
+        """Cancel the call; False if it is already over."""
+
+    @abstractmethod
+    def done(self) -> bool:
+        """Tell whether the call is over."""
+
+    @abstractmethod
+    def time_remaining(self) -> float | None:
+        """Return the seconds left before the deadline; None if there is none."""
+
+    def cancelled(self) -> bool:
+        """Tell whether the call was cancelled."""
+        return self._call is not None and self._call.cancelled()
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """Call `callback(call)` when the call is over; at once if it already is."""
+        if self.done():
+            callback(self)
+        else:
+            self._callbacks = (*self._callbacks, callback)
+
+    async def initial_metadata(self) -> Any:
+        """Return the metadata that the server sent first."""
+        return await self._ask("initial_metadata")
+
+    async def trailing_metadata(self) -> Any:
+        """Return the metadata that the server sent last."""
+        return await self._ask("trailing_metadata")
+
+    async def code(self) -> Any:
+        """Return the final status code."""
+        return await self._ask("code")
+
+    async def details(self) -> Any:
+        """Return the final status's text."""
+        return await self._ask("details")
+
+    async def debug_error_string(self) -> Any:
+        """Return gRPC's own account of the failure."""
+        return await self._ask("debug_error_string")
+
+    async def wait_for_connection(self) -> None:
+        """Wait until the channel is connected."""
+        await self._ask("wait_for_connection")
+
+    @abstractmethod
+    async def _begun(self) -> Any:
+        """Return the call of grpc.aio, waited for. Cancelling one who waits for it does not cancel the call."""
+
+    def _is_last(self, call: Any) -> bool:
+        """Tell whether what a call of grpc.aio answers is the answer; otherwise another one takes its place."""
+        return call is self._call
+
+    async def _begun_to_read(self) -> Any:
+        """Return the call of grpc.aio. As there, cancelling one who waits for a response cancels the call."""
+        try:
+            return await self._begun()
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+
+    async def _next(self) -> Any:
+        return await self._message(lambda call: anext(aiter(call)))  # a call gives the same iterator each time
+
+    async def _read(self) -> Any:
+        return await self._message(lambda call: call.read())
+
+    async def _message(self, read: Callable[[Any], Awaitable[Any]]) -> Any:
+        while True:
+            call = await self._begun_to_read()
+            try:
+                message = await read(call)
+            except asyncio.CancelledError:
+                if not self._is_last(call):  # what its cancelling cancelled is not any more what goes on
+                    self.cancel()
+                raise
+            except Exception:
+                if self._is_last(call):
+                    raise
+            else:
+                if self._is_last(call):
+                    return message
+
+    async def _ask(self, what: str) -> Any:
+        while True:
+            call = await self._begun()
+            try:
+                answer = await getattr(call, what)()
+            except Exception:
+                if self._is_last(call):
+                    raise
+            else:
+                if self._is_last(call):
+                    return answer
+
+    def _tell(self) -> None:
+        """Tell those who asked for it that the call is over."""
+        callbacks, self._callbacks = self._callbacks, ()
+        for callback in callbacks:
+            callback(self)
+
+
+class DeferredCall(CallInFront):
+    """The call that begins once gRPC is imported and the channel open.
+
+    That begins at once, as a call of grpc.aio does, whether or not it is awaited. The time that the import takes counts
     against the deadline. Cancelled before it begins, it opens nothing.
     """
 
@@ -30,19 +146,21 @@ class DeferredCall:
         """
         self._loop = asyncio.get_running_loop()
         self._deadline_s = None if timeout_s is None else self._loop.time() + timeout_s
-        self._call: Any = None
-        self._callbacks: list[Callable[[Any], None]] = []
         self._starting = self._loop.create_task(self._start(load_, start), name="first gRPC call")
-        self._starting.add_done_callback(self._begun)
+        self._starting.add_done_callback(self._start_ended)
 
     def __await__(self) -> Generator[Any, None, Any]:
-        return self._response().__await__()
+        return self._awaited().__await__()
 
     def __aiter__(self) -> "DeferredCall":
         return self
 
     async def __anext__(self) -> Any:
-        return await anext(aiter(await self._started_to_read()))  # a call gives the same iterator each time
+        return await self._next()
+
+    async def read(self) -> Any:
+        """Return the next message of a response stream, or grpc.aio.EOF."""
+        return await self._read()
 
     def cancel(self) -> bool:
         """Cancel the call; False if it is already over."""
@@ -51,12 +169,8 @@ class DeferredCall:
         if self._starting.done():
             return False
         self._starting.cancel()
-        self._become(_EndedCall.by_cancelling())
+        self._become(cancelled_call())
         return True
-
-    def cancelled(self) -> bool:
-        """Tell whether the call was cancelled."""
-        return self._call is not None and self._call.cancelled()
 
     def done(self) -> bool:
         """Tell whether the call is over."""
@@ -67,95 +181,62 @@ class DeferredCall:
         left_s = self._left_s()
         return None if left_s is None else max(0.0, left_s)
 
-    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        """Call `callback(call)` when the call is over; at once if it already is."""
-        if self._call is not None:
-            self._call.add_done_callback(lambda _call: callback(self))
-        elif self._starting.done():
-            callback(self)
-        else:
-            self._callbacks.append(callback)
-
-    async def initial_metadata(self) -> Any:
-        """Return the metadata that the server sent first."""
-        return await (await self._started()).initial_metadata()
-
-    async def trailing_metadata(self) -> Any:
-        """Return the metadata that the server sent last."""
-        return await (await self._started()).trailing_metadata()
-
-    async def code(self) -> Any:
-        """Return the final status code."""
-        return await (await self._started()).code()
-
-    async def details(self) -> Any:
-        """Return the final status's text."""
-        return await (await self._started()).details()
-
-    async def debug_error_string(self) -> Any:
-        """Return gRPC's own account of the failure."""
-        return await (await self._started()).debug_error_string()
-
-    async def wait_for_connection(self) -> None:
-        """Wait until the channel is connected."""
-        await (await self._started()).wait_for_connection()
-
-    async def read(self) -> Any:
-        """Return the next message of a response stream, or grpc.aio.EOF."""
-        return await (await self._started_to_read()).read()
-
     async def write(self, request: Any) -> None:
         """Send a message on a request stream."""
-        await (await self._started()).write(request)
+        await (await self._begun()).write(request)
 
     async def done_writing(self) -> None:
         """End the request stream."""
-        await (await self._started()).done_writing()
+        await (await self._begun()).done_writing()
+
+    async def _awaited(self) -> Any:
+        return await (await self._begun_to_read())  # of a call that cannot be awaited it says so
 
     async def _start(self, load_: Callable[[], Awaitable[None]], start: Callable[[float | None], Any]) -> None:
         await load_()
         left_s = self._left_s()
         # gRPC would send a call whose time is up, and might even take an answer that comes soon enough.
         is_over = left_s is not None and left_s <= 0
-        self._become(_EndedCall.by_deadline() if is_over else start(left_s))
+        self._become(overdue_call() if is_over else start(left_s))
 
     def _left_s(self) -> float | None:
         return None if self._deadline_s is None else self._deadline_s - self._loop.time()
 
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """Call `callback(call)` when the call is over; at once if it already is."""
+        if self._call is None:
+            super().add_done_callback(callback)
+        else:
+            self._call.add_done_callback(lambda _call: callback(self))
+
     def _become(self, call: Any) -> None:
         self._call = call
-        self._hand_over_callbacks()
+        if self._callbacks:  # otherwise not: they would keep alive a call that is cancelled when it is forgotten
+            call.add_done_callback(lambda _call: self._tell())
 
-    def _begun(self, starting: asyncio.Task[None]) -> None:
+    def _start_ended(self, starting: asyncio.Task[None]) -> None:
         if starting.cancelled():
             if self._call is None:  # not by `cancel`: the loop is being ended, with all of its tasks
-                self._become(_EndedCall.by_cancelling())
+                self._become(cancelled_call())
         elif starting.exception() is not None:  # asking marks it as seen: a call may be dropped without awaiting it
-            self._hand_over_callbacks()
+            self._tell()
 
-    def _hand_over_callbacks(self) -> None:
-        callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
-            self.add_done_callback(callback)
-
-    async def _started(self) -> Any:
-        """Return the real call. Cancelling one who waits for it does not cancel the call."""
+    async def _begun(self) -> Any:
         if self._call is None:
             await asyncio.wait([self._starting])
         if self._call is None:
             self._starting.result()  # raises why it could not begin
         return self._call
 
-    async def _started_to_read(self) -> Any:
-        """Return the real call. As in grpc.aio, cancelling one who waits for a response cancels the call."""
-        try:
-            return await self._started()
-        except asyncio.CancelledError:
-            self.cancel()
-            raise
 
-    async def _response(self) -> Any:
-        return await (await self._started_to_read())
+def cancelled_call() -> Any:
+    """Return a call that was cancelled before it began."""
+    return _EndedCall("CANCELLED", "Locally cancelled by application!")
+
+
+def overdue_call() -> Any:
+    """Return a call whose deadline passed before it began."""
+    return _EndedCall("DEADLINE_EXCEEDED", "Deadline Exceeded")
 
 
 class _EndedCall:
@@ -164,14 +245,6 @@ class _EndedCall:
     def __init__(self, status: str, details: str) -> None:
         self._status = status
         self._details = details
-
-    @classmethod
-    def by_cancelling(cls) -> "_EndedCall":
-        return cls("CANCELLED", "Locally cancelled by application!")
-
-    @classmethod
-    def by_deadline(cls) -> "_EndedCall":
-        return cls("DEADLINE_EXCEEDED", "Deadline Exceeded")
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._fail().__await__()

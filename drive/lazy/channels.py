@@ -3,19 +3,18 @@
 import asyncio
 import json
 import os
-import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import structlog
 
+from drive.lazy.channel import ChannelSnapshot, OpenChannel, Usage
 from drive.lazy.endpoint import Endpoint
 from drive.lazy.once import opening_order, running_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import grpc.aio
 
 log = structlog.get_logger()
@@ -27,14 +26,6 @@ class ChannelsClosedError(RuntimeError):
 
 class ForkedChannelsError(RuntimeError):
     """A call in a process whose parent had opened channels before it forked: gRPC would crash or hang there."""
-
-
-class _Call(Protocol):
-    def add_done_callback(self, callback: "Callable[[Any], None]", /) -> None: ...
-
-
-class _User(Protocol):
-    def unbind(self, channel: "OpenChannel", /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +126,13 @@ class Channels:
             return None
         return channel.grpc_channel.get_state().name not in {"TRANSIENT_FAILURE", "SHUTDOWN"}
 
+    def snapshot(self) -> list[ChannelSnapshot]:
+        """Return how each endpoint that was called on the running loop is doing, in the order of their first calls."""
+        here = self._here()
+        return (
+            [] if here is None else [usage.snapshot(here.open.get(endpoint)) for endpoint, usage in here.usage.items()]
+        )
+
     async def aclose(self) -> None:
         """Close this loop's channels: calls in flight get `close_grace_s` to end, later ones are refused.
 
@@ -156,21 +154,24 @@ class Channels:
 
     def _create(self, here: "_LoopChannels", endpoint: Endpoint, service: str) -> "OpenChannel":
         self._close_left_behind(here)
-        channel = OpenChannel(
-            endpoint,
-            self._connect(endpoint),
-            self._idle_timeout_s,
-            lambda channel: self._begin_closing(here, channel, "idle", 0.0),
-        )
+        grpc_channel = self._connect(endpoint)
+        _fork.opened_channels = True
         log.info(
-            "Reopening gRPC channel" if endpoint in here.created else "Creating gRPC channel",
+            "Reopening gRPC channel" if endpoint in here.usage else "Creating gRPC channel",
             endpoint=str(endpoint),
             service=service,
             max_connections=self._max_connections,
             pid=os.getpid(),
         )
-        here.open[endpoint] = channel
-        here.created.add(endpoint)
+        usage = here.usage.setdefault(endpoint, Usage(str(endpoint)))
+        usage.opened_at, usage.opened_by = datetime.now(UTC), service
+        channel = here.open[endpoint] = OpenChannel(
+            endpoint,
+            grpc_channel,
+            usage,
+            self._idle_timeout_s,
+            lambda channel: self._begin_closing(here, channel, "idle", 0.0),
+        )
         here.opened_as = here.opened_as or next(opening_order)
         return channel
 
@@ -217,82 +218,11 @@ class _LoopChannels:
     """What one event loop has open."""
 
     open: "dict[Endpoint, OpenChannel]" = field(default_factory=dict)
-    created: set[Endpoint] = field(default_factory=set)
+    usage: dict[Endpoint, Usage] = field(default_factory=dict)
+    """Of every endpoint that was ever opened."""
     closing: "set[asyncio.Task[None]]" = field(default_factory=set)
     opened_as: int | None = None
     closed: bool = False
-
-
-class OpenChannel:
-    """One open channel and the calls in flight on it."""
-
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        grpc_channel: "grpc.aio.Channel",
-        idle_timeout_s: float,
-        on_idle: "Callable[[OpenChannel], None]",
-    ) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.endpoint = endpoint
-        self.grpc_channel = grpc_channel
-        self.stubs: dict[str, Any] = {}
-        """The generated stubs made on it, by path."""
-        self._in_flight: set[int] = set()  # by id, so that a call that reports its end twice counts once
-        self._users: set[_User] = set()
-        self._drained: asyncio.Future[None] | None = None
-        self._idle_timeout_s = idle_timeout_s
-        self._on_idle = on_idle
-        self._last_used_s = time.monotonic()
-        # One timer that looks again at its end, rather than one per call: a call then costs no timer.
-        self._timer = self.loop.call_later(idle_timeout_s, self._look)
-        _fork.opened_channels = True
-
-    @property
-    def in_flight(self) -> int:
-        """How many calls are under way."""
-        return len(self._in_flight)
-
-    def started(self, call: _Call) -> None:
-        """Count a call as in flight until it is done; a stream counts until its end."""
-        self._in_flight.add(id(call))
-        call.add_done_callback(self._ended)
-
-    def used_by(self, user: _User) -> None:
-        """Remember who holds what was made on this channel: as long as anything does, gRPC keeps its threads."""
-        self._users.add(user)
-
-    def retire(self) -> None:
-        """Make the next call open another channel."""
-        self._timer.cancel()
-        for user in list(self._users):
-            user.unbind(self)
-
-    async def close(self, grace_s: float) -> None:
-        """Close it: calls in flight get `grace_s` to end, or nothing if this is cancelled."""
-        try:
-            if self._in_flight and grace_s > 0:
-                self._drained = self.loop.create_future()
-                await asyncio.wait([self._drained], timeout=grace_s)
-        finally:
-            # Not with gRPC's own grace: cancelled meanwhile, it would never close. Without, it suspends nowhere.
-            await self.grpc_channel.close(None)
-
-    def _ended(self, call: object) -> None:
-        self._in_flight.discard(id(call))
-        self._last_used_s = time.monotonic()
-        if self._drained is not None and not self._in_flight and not self._drained.done():
-            self._drained.set_result(None)
-
-    def _look(self) -> None:
-        if self._in_flight:
-            self._timer = self.loop.call_later(self._idle_timeout_s, self._look)
-            return
-        left_s = self._last_used_s + self._idle_timeout_s - time.monotonic()
-        if left_s > 0:
-            self._timer = self.loop.call_later(left_s, self._look)
-        else:
-            self._on_idle(self)
 
 
 class _Fork:

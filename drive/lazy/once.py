@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from dependency_injector import providers
 
@@ -12,6 +12,10 @@ T = TypeVar("T")
 
 # Counts openings of everything in this process, so that `lifespan` can close in reverse order.
 opening_order = itertools.count(1)
+
+
+# Everything that is open on any loop of this process, for who looks for what was forgotten: see `drive.testing`.
+open_values: "set[Lazy[Any]]" = set()
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
@@ -77,11 +81,13 @@ class Lazy(Generic[T]):
             opening.task.cancel()
             await asyncio.wait([opening.task])
         if opening.succeeded():
+            self._forget_if_closed()
             await self._close(opening.task.result())
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> "_Opening[T]":
         for ended in [other for other in list(self._openings) if other.is_closed()]:
             self._openings.pop(ended, None)
+        self._forget_if_closed()
         opening = _Opening(loop.create_task(self._opened(), name=f"open {self._name}"))
         self._openings[loop] = opening
         opening.task.add_done_callback(lambda _task: self._opening_ended(loop, opening))
@@ -93,8 +99,13 @@ class Lazy(Generic[T]):
     def _opening_ended(self, loop: asyncio.AbstractEventLoop, opening: "_Opening[T]") -> None:
         if opening.succeeded():
             opening.order = next(opening_order)
+            open_values.add(self)
         elif self._openings.get(loop) is opening:
             del self._openings[loop]
+
+    def _forget_if_closed(self) -> None:
+        if not any(opening.succeeded() for opening in list(self._openings.values())):
+            open_values.discard(self)
 
     def _opening(self) -> "_Opening[T] | None":
         loop = running_loop()
@@ -124,6 +135,12 @@ class Once(providers.Singleton[Lazy[T]]):
     nothing.
     """
 
+    @overload
+    def __init__(self) -> None: ...
+    @overload
+    def __init__(
+        self, open_: Callable[..., Awaitable[T]], *, close: Callable[[T], Awaitable[object]], **arguments: Any
+    ) -> None: ...
     def __init__(
         self,
         open_: Callable[..., Awaitable[T]] | None = None,

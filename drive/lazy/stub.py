@@ -1,15 +1,18 @@
 """Generated gRPC stubs that open their channel at the first call."""
 
-import asyncio
 import importlib
-from typing import Any, TypeAlias, TypeVar
+from asyncio import get_running_loop
+from collections.abc import Collection
+from typing import Any, TypeVar, overload
 
 from dependency_injector import providers
 
 from drive.lazy.call import DeferredCall
-from drive.lazy.channels import Channels, OpenChannel
+from drive.lazy.channel import OpenChannel
+from drive.lazy.channels import Channels
 from drive.lazy.endpoint import Endpoint
 from drive.lazy.modules import is_loaded, load
+from drive.lazy.retrying import Bound, timeout_of, with_timeout
 
 T = TypeVar("T")
 
@@ -23,7 +26,24 @@ class Stub(providers.Singleton[T]):
 
     Nothing is imported and nothing opened until a method is called: not by defining the provider, nor by building the
     stub, nor by holding `container.accounts().GetAccount`. `timeout_s` is the deadline of calls that give none.
+
+    Calls with one request are sent again, within their deadline, if the server refused them unprocessed. `idempotent`
+    names the methods that may also be sent again where the server was unavailable and may have processed them.
     """
+
+    @overload
+    def __init__(self) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        path: str,
+        channels: providers.Provider[Channels],
+        *,
+        endpoint: providers.Provider[str] | str,
+        timeout_s: providers.Provider[float] | float | None = None,
+        idempotent: Collection[str] = (),
+    ) -> None: ...
 
     def __init__(
         self,
@@ -32,19 +52,22 @@ class Stub(providers.Singleton[T]):
         *,
         endpoint: providers.Provider[str] | str = "",
         timeout_s: providers.Provider[float] | float | None = None,
+        idempotent: Collection[str] = (),
     ) -> None:
         if path is None:  # dependency-injector copies providers by building an empty one first
             super().__init__()
         else:
-            quacking_like_t: Any = _LazyStub
-            super().__init__(quacking_like_t, path, channels, endpoint, timeout_s)
+            quacking_like_t: Any = LazyStub
+            super().__init__(quacking_like_t, path, channels, endpoint, timeout_s, tuple(idempotent))
 
 
-class _LazyStub:
+class LazyStub:
     """Quacks like the generated stub; each method is made when it is first asked for, and kept in `__dict__`."""
 
-    def __init__(self, path: str, channels: Channels, endpoint: str, timeout_s: float | None) -> None:
-        self.__lazy__ = _Source(path, channels, Endpoint.parse(endpoint), timeout_s)
+    def __init__(
+        self, path: str, channels: Channels, endpoint: str, timeout_s: float | None, idempotent: tuple[str, ...]
+    ) -> None:
+        self.__lazy__ = _Source(path, channels, Endpoint.parse(endpoint), timeout_s, idempotent)
 
     def __getattr__(self, name: str) -> "_Method":
         if name.startswith("_"):
@@ -60,14 +83,17 @@ class _LazyStub:
 class _Source:
     """What the methods of one stub share: where the generated class is, and how to reach the service."""
 
-    __slots__ = ("_channels", "_module", "_path", "class_name", "endpoint", "timeout_s")
+    __slots__ = ("_channels", "_module", "_path", "class_name", "endpoint", "idempotent", "timeout_s")
 
-    def __init__(self, path: str, channels: Channels, endpoint: Endpoint, timeout_s: float | None) -> None:
+    def __init__(
+        self, path: str, channels: Channels, endpoint: Endpoint, timeout_s: float | None, idempotent: tuple[str, ...]
+    ) -> None:
         self._path = path
         self._module, _, self.class_name = path.partition(":")
         self._channels = channels
         self.endpoint = endpoint
         self.timeout_s = timeout_s
+        self.idempotent = idempotent
 
     @property
     def service(self) -> str:
@@ -81,6 +107,11 @@ class _Source:
     async def load(self) -> None:
         """Import gRPC and the generated module in a thread."""
         await load(*Channels.modules, self._module)
+
+    async def connect(self) -> None:
+        """Open the channel, and wait until it is connected."""
+        await self.load()
+        await self._channels.open(self.endpoint, self.service).grpc_channel.channel_ready()
 
     def bind(self, name: str) -> tuple[OpenChannel, Any]:
         """Return the open channel and the generated stub's multicallable of that name.
@@ -110,45 +141,37 @@ class _Method:
     def __init__(self, source: _Source, name: str) -> None:
         self._source = source
         self._name = name
-        self._bound: _Bound = _UNBOUND
+        self._bound: Bound | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Start the call, as the generated stub does; the very first one also imports gRPC and opens the channel."""
-        # Multicallables that stream requests take the timeout as second positional argument, too.
-        timeout_s = args[1] if len(args) > 1 else kwargs.get("timeout")
-        if timeout_s is None:
-            timeout_s = self._source.timeout_s
-        if self._bound is _UNBOUND and not self._source.is_loaded():
-            return DeferredCall(self._source.load, lambda left_s: self._start(args, kwargs, left_s), timeout_s)
-        return self._start(args, kwargs, timeout_s)
+        bound = self._bound
+        if bound is None or bound.loop is not get_running_loop():
+            if bound is None and not self._source.is_loaded():
+                return self._defer(args, kwargs)
+            bound = self._bind()
+        return bound.start(bound, args, kwargs)
 
     def __repr__(self) -> str:
         return f"<lazy rpc {self._source.service}.{self._name} at {self._source.endpoint}>"
 
     def unbind(self, channel: OpenChannel) -> None:
         """Let go of a channel that is being closed: the next call opens another."""
-        if self._bound[1] is channel:
-            self._bound = _UNBOUND
+        if self._bound is not None and self._bound.channel is channel:
+            self._bound = None
 
-    def _start(self, args: tuple[Any, ...], kwargs: dict[str, Any], timeout_s: float | None) -> Any:
-        loop, channel, multicallable = self._bound
-        if channel is None or loop is not asyncio.get_running_loop():
-            channel, multicallable = self._bind()
-        if len(args) > 1:
-            args = (args[0], timeout_s, *args[2:])
-        else:
-            kwargs["timeout"] = timeout_s
-        call = multicallable(*args, **kwargs)
-        channel.started(call)
-        return call
+    def _defer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> DeferredCall:
+        def start(left_s: float | None) -> Any:
+            bound = self._bind()
+            return bound.start(bound, *with_timeout(args, kwargs, left_s))
 
-    def _bind(self) -> tuple[OpenChannel, Any]:
+        timeout_s = timeout_of(args, kwargs)
+        return DeferredCall(self._source.load, start, self._source.timeout_s if timeout_s is None else timeout_s)
+
+    def _bind(self) -> Bound:
         channel, multicallable = self._source.bind(self._name)
         channel.used_by(self)
-        self._bound = channel.loop, channel, multicallable  # at once: loops may run in several threads
-        return channel, multicallable
-
-
-_Bound: TypeAlias = tuple[asyncio.AbstractEventLoop | None, OpenChannel | None, Any]
-
-_UNBOUND: _Bound = None, None, None
+        is_idempotent = self._name in self._source.idempotent
+        bound = Bound(channel, multicallable, self._source.timeout_s, is_idempotent=is_idempotent)
+        self._bound = bound  # at once: loops may run in several threads
+        return bound

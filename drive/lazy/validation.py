@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, is_dataclass
 from difflib import get_close_matches
 from importlib.machinery import ModuleSpec
+from importlib.util import decode_source
 from itertools import accumulate, chain
+from pathlib import Path
 from types import FunctionType, SimpleNamespace
 from typing import Any, Final, get_type_hints
 
@@ -131,13 +133,19 @@ class _Inspection:
         if not provider.args:
             yield "it is empty", "Write Stub('package.module_pb2_grpc:ServiceStub', channels, endpoint=…)"
             return
-        path, channels, endpoint, _ = provider.args
+        path, channels, endpoint, _, idempotent = provider.args
         if channels is None:
             yield "it has no channels", "Write Stub(path, channels, endpoint=…)"
+        elif self._is_made_anew(channels):
+            yield "its channels are made anew for each stub, and with them the connections", "Make them a Singleton"
         yield from self._wrong_class(path)
+        yield from self._wrong_methods(path, idempotent)
         url = self._given(endpoint) if providers.is_provider(endpoint) else endpoint
         if url is not _FAILED:
             yield from _wrong_endpoint(url)
+
+    def _is_made_anew(self, provider: Provider) -> bool:
+        return not provider.overridden and isinstance(provider, providers.Factory)
 
     def _wrong_class(self, path: str) -> Wrong:
         """Look for the generated class in the module's source: importing it would import gRPC."""
@@ -149,6 +157,15 @@ class _Inspection:
             classes = re.findall(r"^class (\w+Stub)\b", source, re.MULTILINE)
             what = f"{module} has no class {name!r}" if name else f"{path!r} names no class after a colon"
             yield what, _nearest(name, classes)
+
+    def _wrong_methods(self, path: str, names: tuple[str, ...]) -> Wrong:
+        """Look for the methods in the generated class, as the generator writes them."""
+        module, _, cls = path.partition(":")
+        *_, body = re.split(rf"^class {re.escape(cls)}\b.*:$", self._source_of(module) or "", flags=re.MULTILINE)
+        methods = re.findall(r"self\.(\w+) = channel\.", body.partition("\nclass ")[0])
+        for name in names if methods else ():
+            if name not in methods:
+                yield f"{cls} has no method {name!r} to be idempotent", _nearest(name, methods)
 
     def _missing_files(self, provider: Provider) -> Wrong:
         channels = self._given(provider)
@@ -340,14 +357,26 @@ def _wrong_endpoint(url: Any) -> Wrong:
 def _source_of(module: str) -> str | None:
     """Return a module's source, empty where it has none to read; None if there is no such module."""
     if module in sys.modules:
-        return "\n".join(f"class {name}" for name in vars(sys.modules[module]))
+        names = "\n".join(f"class {name}" for name in vars(sys.modules[module]))
+        return f"{names}\n{_read_source(sys.modules[module].__spec__)}"
     if not all(name.isidentifier() for name in module.split(".")):
         return None
     try:
         spec = _spec(module)
-        get_source = getattr(spec and spec.loader, "get_source", None)
-        return None if spec is None else (get_source(module) if get_source else None) or ""
     except Exception:  # noqa: BLE001 - whatever is particular about how it is found, importing it may work
+        return ""
+    return None if spec is None else _read_source(spec)
+
+
+def _read_source(spec: ModuleSpec | None) -> str:
+    """Return a module's source; empty where it has none to read."""
+    try:
+        get_source = getattr(spec and spec.loader, "get_source", None)
+        if spec is not None and get_source is not None:
+            return get_source(spec.name) or ""
+        # The loader by which pytest rewrites assertions has no such method.
+        return decode_source(Path(spec.origin).read_bytes()) if spec is not None and spec.origin else ""
+    except Exception:  # noqa: BLE001 - as above
         return ""
 
 

@@ -27,6 +27,7 @@ from lazy_support import (
 from structlog.testing import capture_logs
 
 from drive.lazy import Channels, ChannelsClosedError, Endpoint, Tls, load
+from drive.lazy.retrying import Bound
 
 SERVICE = "Streams"
 
@@ -286,20 +287,35 @@ class TestIdleChannels:
                 await stub.Echo("no bytes")
             await until(lambda: gc.collect() >= 0 and channel.in_flight == 0)
 
-    async def test_an_end_that_is_told_twice_counts_once(self, server: Server) -> None:
-        class TwiceEnded:
+    @pytest.mark.parametrize("method", ["Echo", "Count", "Join"])
+    async def test_an_end_that_is_told_twice_counts_once(self, server: Server, method: str) -> None:
+        """As gRPC does of calls that are cancelled while their failure arrives."""
+        told: list[Callable[[], Any]] = []
+
+        class Call:
             def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-                self.end = callback
+                told.append(lambda: callback(self))
+
+            def done(self) -> bool:
+                return True
+
+            async def code(self) -> StatusCode:
+                return StatusCode.NOT_FOUND
 
         async with calling(server.url, close_grace_s=0.0) as container:
             await container.streams().Echo(b"warm")
             channel = container.channels().open(endpoint_of(server), SERVICE)
-            one, other = TwiceEnded(), TwiceEnded()
-            channel.started(one)
-            channel.started(other)
-            one.end(one)
-            one.end(one)
+            _, generated = container.streams().__lazy__.bind(method)
+            bound = Bound(channel, generated, None, is_idempotent=False)
+            bound.multicallable = lambda *_args, **_kwargs: Call()
+            calls = [bound.start(bound, (b"",), {}) for _ in range(2)]
+            assert len(calls) == channel.in_flight == 2
+            told[0]()
+            told[0]()
             assert channel.in_flight == 1
+            told[1]()
+            (snapshot,) = container.channels().snapshot()
+            assert snapshot.failures == {"NOT_FOUND": 2}
 
 
 async def _idle_timeouts(channel: Any, count: int) -> None:
@@ -397,6 +413,7 @@ class TestEventLoops:
                 assert await asyncio.to_thread(lambda: asyncio.run(use())) == b"HELLO"
         assert log.verbs == ["Creating", "Closing"] * 2
 
+    @pytest.mark.leaks("channel")  # opened on a loop that is over
     async def test_what_a_loop_left_open_is_closed_when_the_next_one_opens(self, server: Server) -> None:
         container = container_of(server.url)
 

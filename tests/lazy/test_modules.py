@@ -101,6 +101,7 @@ async def test_event_loops_in_several_threads_share_one_import(gate: Gate) -> No
     assert len(gate.threads) == 1
 
 
+@pytest.mark.leaks("task")
 async def test_a_loop_that_ends_while_it_waits_leaves_the_import_for_the_next_one(gate: Gate) -> None:
     async def give_up() -> None:
         loading = asyncio.create_task(load(gate.name))

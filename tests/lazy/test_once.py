@@ -12,6 +12,8 @@ from lazy_support import steps, until
 
 from drive.lazy import Lazy, Once, lifespan
 
+pytestmark = pytest.mark.leaks("once")  # what is opened here needs no closing, and who closes is what is tested
+
 
 @dataclass
 class Pool:
@@ -352,4 +354,4 @@ async def test_methods_that_open_and_close_stay_those_of_their_object(opener: Op
 
 def test_a_provider_that_does_not_say_how_to_close_is_refused_where_it_is_defined() -> None:
     with pytest.raises(TypeError, match=r"Once\(open_pool, …\) lacks close=…"):
-        Once(open_pool, url="", max_connections=5)
+        Once(open_pool, url="", max_connections=5)  # type: ignore[call-overload]

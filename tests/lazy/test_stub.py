@@ -520,6 +520,7 @@ class TestFirstCalls:
         await steps(3)
         assert unhandled == []
 
+    @pytest.mark.leaks("task")
     def test_one_that_is_under_way_when_its_loop_ends_is_cancelled(self, gate: Gate) -> None:
         told: list[Any] = []
 

@@ -9,7 +9,7 @@ import types
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import InitVar, dataclass, field
-from importlib.machinery import EXTENSION_SUFFIXES, SourceFileLoader
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, TypeVar
 from unittest.mock import MagicMock
@@ -42,7 +42,7 @@ from hypothesis import strategies as st
 from lazy_support import run_script
 
 from drive.containers import Container as DriveContainer
-from drive.lazy import Channels, Once, Stub, Tls
+from drive.lazy import Channels, Once, Stub, Tls, validation
 from drive.lazy.overriding import override
 from drive.lazy.validation import ContainerError, validate
 from drive.settings import Settings
@@ -815,7 +815,8 @@ def test_the_endpoint_of_a_stub() -> None:
 
 
 def test_a_stub_without_class_or_channels() -> None:
-    assert problems_of(container_of(empty=Stub(), stub=Stub(STREAMS, endpoint="http://127.0.0.1:1"))) == [
+    without: Stub[Any] = Stub(STREAMS, endpoint="http://127.0.0.1:1")  # type: ignore[call-overload]
+    assert problems_of(container_of(empty=Stub(), stub=without)) == [
         "empty: it is empty. Write Stub('package.module_pb2_grpc:ServiceStub', channels, endpoint=…)",
         "stub: it has no channels. Write Stub(path, channels, endpoint=…)",
     ]
@@ -854,6 +855,32 @@ def test_files_that_are_missing(tmp_path: Path) -> None:
     assert problems_of(container) == []
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [(ACCOUNTS, "GetAccount, GetAccountBatch"), ("streams_grpc:StreamsStub", "It has Count, Echo, Join, Talk")],
+)
+def test_idempotent_methods_that_the_service_lacks(path: str, methods: str) -> None:
+    channels = Singleton(Channels)
+    fine = methods.removeprefix("It has ").split(", ")
+    stub: Stub[Any] = Stub(path, channels, endpoint="http://127.0.0.1:1", idempotent=[*fine, "Nonsense"])
+    (problem,) = problems_of(container_of(channels=channels, stub=stub))
+    cls = path.partition(":")[2]
+    assert problem.startswith(f"stub: {cls} has no method 'Nonsense' to be idempotent. It has ")
+    assert methods in problem
+    stub = Stub(path, channels, endpoint="http://127.0.0.1:1", idempotent=[fine[0] + "s"])
+    (problem,) = problems_of(container_of(channels=channels, stub=stub))
+    assert problem.endswith(f"Did you mean {fine[0]!r}?")
+
+
+def test_channels_that_each_stub_would_have_its_own_of() -> None:
+    channels: Any = Factory(Channels)
+    container = container_of(channels=channels, stub=Stub(STREAMS, channels, endpoint="http://127.0.0.1:1"))
+    (problem,) = problems_of(container)
+    assert problem == (
+        "stub: its channels are made anew for each stub, and with them the connections. Make them a Singleton"
+    )
+
+
 def test_a_certificate_without_its_key() -> None:
     channels = Singleton(Channels, tls=Singleton(Tls, cert_file=Path("cert.pem")))
     (problem,) = problems_of(container_of(channels=channels))
@@ -880,14 +907,13 @@ def test_ten_thousand_providers_in_a_chain() -> None:
 def test_ten_thousand_stubs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each module is read once."""
     read: list[str] = []
-    get_source = SourceFileLoader.get_source
+    read_source = validation._read_source
 
-    def get_source_once(self: SourceFileLoader, name: str) -> str | None:
-        read.append(name)
-        return get_source(self, name)
+    def counted(spec: Any) -> str:
+        read.append(spec.name)
+        return read_source(spec)
 
-    monkeypatch.setattr(SourceFileLoader, "get_source", get_source_once)
-    monkeypatch.delitem(sys.modules, "drive.proto.account_pb2_grpc", raising=False)
+    monkeypatch.setattr(validation, "_read_source", counted)
     channels, config = Singleton(Channels), Singleton(Config)
     stubs: list[Stub[Any]] = [Stub(ACCOUNTS, channels, endpoint=config.provided.url) for _ in range(10_000)]
     assert problems_of(container_of(all=List(*stubs))) == []
