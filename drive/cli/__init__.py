@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from drive.cli.errors import CommandError
+from drive.cli.errors import CommandError, report
 from drive.errors import Code, DriveError
 
 _LAST_PORT = 65535
@@ -13,22 +13,19 @@ _PORT_HELP = "on this machine only; 0 takes any free one"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run `drive`. Exits with 2 where the settings or the arguments are wrong, with 1 where the command failed."""
+    """Run `drive`. Exits with 2 where arguments, settings or wiring are wrong, with 1 where the command failed."""
     options = _parser().parse_args(arguments)
     try:
         status = options.run(options)
     except DriveError as error:
-        status = _failed(options.command, error.message, 2 if error.code is Code.VALIDATION_ERROR else 1)
+        report(options.command, error.message)
+        status = 2 if error.code is Code.VALIDATION_ERROR else 1
     except CommandError as error:
-        status = _failed(options.command, str(error), 1)
+        report(options.command, str(error))
+        status = 1
     except KeyboardInterrupt:
         status = 130
     sys.exit(status)
-
-
-def _failed(command: str, message: str, status: int) -> int:
-    print(f"drive {command}: {message}", file=sys.stderr)  # noqa: T201 - this is the terminal
-    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,6 +48,15 @@ def _parser() -> argparse.ArgumentParser:
     migrate = _command(commands, "migrate", "Bring the database's schema up to date.", "drive migrate")
     _takes_settings(migrate)
     migrate.set_defaults(run=_migrate)
+
+    validate = _command(
+        commands, "validate", "Check the wiring; open and connect nothing.", "drive validate && drive serve"
+    )
+    _takes_settings(validate)
+    validate.set_defaults(run=_validate)
+
+    graph = _command(commands, "graph", "Draw the wiring, as mermaid.", "drive graph > graph.mmd")
+    graph.set_defaults(run=_graph)
 
     demo = _command(commands, "demo", "Run everything on this machine, with nothing installed.", "drive demo --smoke")
     demo.add_argument("--smoke", action="store_true", help="do one whole round by itself, and exit with 0 or 1")
@@ -102,6 +108,18 @@ def _migrate(options: argparse.Namespace) -> int:
     from drive.cli.migrate import migrate_database
 
     return migrate_database(options.settings)
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from drive.cli.validate import validate_container
+
+    return validate_container(options.settings)
+
+
+def _graph(_options: argparse.Namespace) -> int:
+    from drive.cli.graph import graph
+
+    return graph()
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from aiohttp import web
 from drive import logs
 from drive.app import create_app
 from drive.cli.errors import CommandError
+from drive.cli.precheck import refuse_if_wrong
 from drive.cli.signals import stop_signal
 from drive.containers import Container
 from drive.settings import load, parse_listen
@@ -23,7 +24,9 @@ def serve(settings_file: Path | None) -> int:
     """Answer HTTP until SIGTERM or Ctrl-C."""
     settings = load(file=settings_file)
     logs.configure(level=settings.log_level, format_=settings.log_format)
-    asyncio.run(_serve(Container(settings=settings), settings.http_listen))
+    container = Container(settings=settings)
+    refuse_if_wrong("serve", container)
+    asyncio.run(_serve(container, settings.http_listen))
     return 0
 
 

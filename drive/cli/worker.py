@@ -7,6 +7,7 @@ from pathlib import Path
 import structlog
 
 from drive import logs
+from drive.cli.precheck import refuse_if_wrong
 from drive.cli.signals import until_stopped
 from drive.containers import Container
 from drive.lazy import lifespan
@@ -19,7 +20,9 @@ def worker(settings_file: Path | None, *, once: bool) -> int:
     """Do jobs until SIGTERM or Ctrl-C; or, once, what is due now."""
     settings = load(file=settings_file)
     logs.configure(level=settings.log_level, format_=settings.log_format)
-    asyncio.run(until_stopped(_work(Container(settings=settings), once=once)))
+    container = Container(settings=settings)
+    refuse_if_wrong("worker", container)
+    asyncio.run(until_stopped(_work(container, once=once)))
     return 0
 
 
