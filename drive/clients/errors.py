@@ -20,10 +20,12 @@ def translated(peer: str) -> Iterator[None]:
         DriveError: UNAVAILABLE.
 
     """
-    import grpc
-
     try:
         yield
-    except grpc.aio.AioRpcError as error:
+    except Exception as error:
+        import grpc.aio  # not before the call: it imports gRPC in a thread, and here the event loop would wait
+
+        if not isinstance(error, grpc.aio.AioRpcError):
+            raise
         log.warning("gRPC call failed", peer=peer, code=error.code().name, details=error.details())
         raise unavailable(f"The service {peer!r}") from error

@@ -53,6 +53,27 @@ main()
 """
 
 
+# Wherever Python looks for a module, the import of one that was not loaded begins: in which thread?
+_TELLING_THREADS = f"""
+import json, os, signal, sys, threading
+
+class Watcher:
+    importers = {{}}
+
+    def find_spec(self, name, path=None, target=None):
+        if any(name == heavy or name.startswith(heavy + ".") for heavy in {sorted(HEAVY)!r}):
+            self.importers[name] = threading.current_thread().name
+
+def tell(*_):
+    os.write(1, json.dumps({{"event": "Importers", "importers": Watcher.importers}}).encode() + b"\\n")
+
+sys.meta_path.insert(0, Watcher())
+signal.signal(signal.SIGUSR1, tell)
+from drive.cli import main
+main()
+"""
+
+
 @pytest_asyncio.fixture
 async def serve(settings: Settings) -> AsyncIterator[Serve]:
     """Give a `drive serve` that has answered nothing yet."""
@@ -92,6 +113,20 @@ async def test_probes_import_nothing_heavy_and_the_first_real_request_does(telli
 
     assert (await telling_serve.api.upload(b"content"))["size"] == 7
     assert {"grpc", "google.protobuf", "redis", "asyncpg"} <= await modules_of(telling_serve)
+
+
+async def test_the_event_loop_never_waits_for_a_heavy_import(settings: Settings) -> None:
+    """Neither in the requests that first need a driver or gRPC, nor in those that find it broken."""
+    async with serving(settings, command=(sys.executable, "-c", _TELLING_THREADS)) as serve:
+        wrong = await serve.api.get("/api/files/me", headers={"Authorization": "Bearer of-nobody"})
+        assert wrong.status == 401
+        file = await serve.api.upload(b"content")
+        assert (await serve.api.get(f"/api/files/{file['id']}")).status == 200
+        serve.service.process.send_signal(signal.SIGUSR1)
+        await until(lambda: serve.lines("Importers") != [], "it tells who imported what")
+        (line,) = serve.lines("Importers")
+        assert {"grpc", "google.protobuf", "redis", "asyncpg"} <= line["importers"].keys()
+        assert {name for name, thread in line["importers"].items() if thread == "MainThread"} == set()
 
 
 async def test_only_listed_packages_are_loaded_at_start(telling_serve: Serve) -> None:
