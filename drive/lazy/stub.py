@@ -58,14 +58,16 @@ class Stub(providers.Singleton[T]):
             super().__init__()
         else:
             quacking_like_t: Any = LazyStub
-            super().__init__(quacking_like_t, path, channels, endpoint, timeout_s, tuple(idempotent))
+            # Each argument takes memory twice, in the container's class and in the container: this one is rarely there.
+            options = {"idempotent": tuple(idempotent)} if idempotent else {}
+            super().__init__(quacking_like_t, path, channels, endpoint, timeout_s, **options)
 
 
 class LazyStub:
     """Quacks like the generated stub; each method is made when it is first asked for, and kept in `__dict__`."""
 
     def __init__(
-        self, path: str, channels: Channels, endpoint: str, timeout_s: float | None, idempotent: tuple[str, ...]
+        self, path: str, channels: Channels, endpoint: str, timeout_s: float | None, idempotent: tuple[str, ...] = ()
     ) -> None:
         self.__lazy__ = _Source(path, channels, Endpoint.parse(endpoint), timeout_s, idempotent)
 
@@ -83,22 +85,30 @@ class LazyStub:
 class _Source:
     """What the methods of one stub share: where the generated class is, and how to reach the service."""
 
-    __slots__ = ("_channels", "_module", "_path", "class_name", "endpoint", "idempotent", "timeout_s")
+    __slots__ = ("_channels", "_path", "endpoint", "idempotent", "timeout_s")
 
     def __init__(
         self, path: str, channels: Channels, endpoint: Endpoint, timeout_s: float | None, idempotent: tuple[str, ...]
     ) -> None:
         self._path = path
-        self._module, _, self.class_name = path.partition(":")
         self._channels = channels
         self.endpoint = endpoint
         self.timeout_s = timeout_s
         self.idempotent = idempotent
 
     @property
+    def class_name(self) -> str:
+        """The name of the generated class."""
+        return self._path.partition(":")[2]
+
+    @property
     def service(self) -> str:
         """The service's name, as logs show it."""
         return self.class_name.removesuffix("Stub")
+
+    @property
+    def _module(self) -> str:
+        return self._path.partition(":")[0]
 
     def is_loaded(self) -> bool:
         """Tell whether `bind` would import nothing."""

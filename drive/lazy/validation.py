@@ -133,13 +133,13 @@ class _Inspection:
         if not provider.args:
             yield "it is empty", "Write Stub('package.module_pb2_grpc:ServiceStub', channels, endpoint=…)"
             return
-        path, channels, endpoint, _, idempotent = provider.args
+        path, channels, endpoint, _ = provider.args
         if channels is None:
             yield "it has no channels", "Write Stub(path, channels, endpoint=…)"
         elif self._is_made_anew(channels):
             yield "its channels are made anew for each stub, and with them the connections", "Make them a Singleton"
         yield from self._wrong_class(path)
-        yield from self._wrong_methods(path, idempotent)
+        yield from self._wrong_methods(path, provider.kwargs.get("idempotent", ()))
         url = self._given(endpoint) if providers.is_provider(endpoint) else endpoint
         if url is not _FAILED:
             yield from _wrong_endpoint(url)
