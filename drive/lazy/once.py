@@ -35,15 +35,15 @@ class Lazy(Generic[T]):
     """
 
     def __init__(
-        self, open_: Callable[[], Awaitable[T]], *, close: Callable[[T], Awaitable[object]], name: str = ""
+        self, open_: Callable[[], Awaitable[T]], *, close: Callable[[T], Awaitable[object]] | None, name: str = ""
     ) -> None:
         self._open = open_
-        self._close = close
-        self._name = name or getattr(open_, "__name__", repr(open_))
+        self._close = close  # None where closing is for others to do
+        self.name = name or getattr(open_, "__name__", repr(open_))
         self._openings: dict[asyncio.AbstractEventLoop, _Opening[T]] = {}
 
     def __repr__(self) -> str:
-        return f"<Lazy {self._name}: {'open' if self.peek() is not None else 'not opened'}>"
+        return f"<Lazy {self.name}: {'open' if self.peek() is not None else 'not opened'}>"
 
     async def __call__(self) -> T:
         """Return the value, opened if it is not yet.
@@ -58,7 +58,7 @@ class Lazy(Generic[T]):
         if not task.done():
             await asyncio.wait([task])  # unlike awaiting the task, cancelling this leaves it at work for the others
         if task.cancelled():  # passed on as it is, it would look as if whoever waits was cancelled
-            raise RuntimeError(f"{self._name} was closed while it was being opened.")
+            raise RuntimeError(f"{self.name} was closed while it was being opened.")
         return task.result()
 
     def peek(self) -> T | None:
@@ -72,6 +72,10 @@ class Lazy(Generic[T]):
         opening = self._opening()
         return None if opening is None else opening.order
 
+    def loops(self) -> set[asyncio.AbstractEventLoop]:
+        """Return the event loops on which it is open, or being opened."""
+        return set(self._openings)
+
     async def aclose(self) -> None:
         """Close the value if this loop opened it; the next call opens a new one. An opening under way is abandoned."""
         opening = self._openings.pop(asyncio.get_running_loop(), None)
@@ -82,13 +86,14 @@ class Lazy(Generic[T]):
             await asyncio.wait([opening.task])
         if opening.succeeded():
             self._forget_if_closed()
-            await self._close(opening.task.result())
+            if self._close is not None:
+                await self._close(opening.task.result())
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> "_Opening[T]":
         for ended in [other for other in list(self._openings) if other.is_closed()]:
             self._openings.pop(ended, None)
         self._forget_if_closed()
-        opening = _Opening(loop.create_task(self._opened(), name=f"open {self._name}"))
+        opening = _Opening(loop.create_task(self._opened(), name=f"open {self.name}"))
         self._openings[loop] = opening
         opening.task.add_done_callback(lambda _task: self._opening_ended(loop, opening))
         return opening
@@ -99,7 +104,8 @@ class Lazy(Generic[T]):
     def _opening_ended(self, loop: asyncio.AbstractEventLoop, opening: "_Opening[T]") -> None:
         if opening.succeeded():
             opening.order = next(opening_order)
-            open_values.add(self)
+            if self._close is not None:
+                open_values.add(self)
         elif self._openings.get(loop) is opening:
             del self._openings[loop]
 

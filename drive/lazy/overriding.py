@@ -303,10 +303,8 @@ def _lazy(fake: Any) -> Lazy[Any]:
     async def open_() -> Any:
         return await fake() if _is_async(fake) else fake
 
-    async def close(_value: Any) -> None:
-        """Leave closing to who made the replacement."""
-
-    return Lazy(open_, close=close, name="replacement")
+    # Closing is for who made the replacement.
+    return Lazy(open_, close=None, name="replacement")
 
 
 class _Switch(providers.Provider[Any]):

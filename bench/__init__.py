@@ -1,0 +1,1 @@
+"""Measurements. `scripts/bench` runs them; docs/bench.md says what each row means."""

@@ -1,0 +1,1 @@
+"""What `drive.lazy` costs, beside what it stands on and what else there is."""
