@@ -15,7 +15,7 @@ from drive.testing.sockets import Connection, open_sockets
 KINDS: Final = ("override", "channel", "once", "task", "connection")
 
 # What is being closed may take a moment, some of it in gRPC's threads. Only who leaks has to wait that long.
-_GRACE_S: Final = 0.5
+_GRACE_S: Final = 1.0
 _PAUSE_S: Final = 0.005
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 Task: TypeAlias = "asyncio.Task[Any]"
 Loop: TypeAlias = asyncio.AbstractEventLoop
 
-_GRACE_S: Final = 0.5
+_GRACE_S: Final = 1.0
 
 
 class Loops:
