@@ -89,17 +89,21 @@ class CallInFront(ABC):
         return await self._message(lambda call: call.read())
 
     async def _message(self, read: Callable[[Any], Awaitable[Any]]) -> Any:
+        failed, failure = None, None
         while True:
             call = await self._begun_to_read()
+            if failure is not None and call is failed:
+                raise failure  # there will be no other attempt, and an iterator tells only once why it ended
             try:
                 message = await read(call)
             except asyncio.CancelledError:
-                if not self._is_last(call):  # what its cancelling cancelled is not any more what goes on
-                    self.cancel()
+                self._is_last(call)  # settles an attempt that is over: what takes its place is what to cancel
+                self.cancel()  # also the attempt itself, as gRPC leaves alone what it has not sent yet
                 raise
-            except Exception:
+            except Exception as error:
                 if self._is_last(call):
                     raise
+                failed, failure = call, error
             else:
                 if self._is_last(call):
                     return message

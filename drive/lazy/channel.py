@@ -90,6 +90,7 @@ class OpenChannel:
         self.usage = usage
         self.ok = StatusCode.OK  # asked for at each call, where an import would cost more than all the rest
         self.is_closed = False
+        self._is_closing = False
         self.waiting: set[_Waiting] = set()
         """The calls that wait to be sent again."""
         self.stubs: dict[str, Any] = {}
@@ -97,7 +98,7 @@ class OpenChannel:
         self.in_flight = 0
         """How many calls are under way. Whoever begins one adds one, and tells its end, once."""
         self._users: set[_User] = set()
-        self._drained: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] = self.loop.create_future()
         self._idle_timeout_s = idle_timeout_s
         self._on_idle = on_idle
         self._last_used_s = time.monotonic()
@@ -116,8 +117,8 @@ class OpenChannel:
         self.in_flight -= 1
         self.usage.calls_ended += 1
         self._last_used_s = time.monotonic()
-        if self._drained is not None and not self.in_flight and not self._drained.done():
-            self._drained.set_result(None)
+        if self._is_closing and not self.in_flight:
+            self.hurry()
 
     def used_by(self, user: _User) -> None:
         """Remember who holds what was made on this channel: as long as anything does, gRPC keeps its threads."""
@@ -129,11 +130,16 @@ class OpenChannel:
         for user in list(self._users):
             user.unbind(self)
 
+    def hurry(self) -> None:
+        """Give calls in flight no more time to end, where it is being closed."""
+        if not self._drained.done():
+            self._drained.set_result(None)
+
     async def close(self, grace_s: float) -> None:
         """Close it: calls in flight get `grace_s` to end, or nothing if this is cancelled."""
         try:
             if self.in_flight and grace_s > 0:
-                self._drained = self.loop.create_future()
+                self._is_closing = True
                 await asyncio.wait([self._drained], timeout=grace_s)
         finally:
             self.is_closed = True

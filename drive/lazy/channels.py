@@ -15,6 +15,8 @@ from drive.lazy.endpoint import Endpoint
 from drive.lazy.once import opening_order, running_loop
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import grpc.aio
 
 log = structlog.get_logger()
@@ -142,7 +144,13 @@ class Channels:
         here.closed = True
         for channel in list(here.open.values()):
             self._begin_closing(here, channel, "shutdown", self._close_grace_s)
-        await asyncio.gather(*here.closing)
+        try:
+            await _all_ended(here.closing)
+        except asyncio.CancelledError:
+            for channel in here.closing.values():
+                channel.hurry()
+            await _all_ended(here.closing)
+            raise
         here.opened_as = None
 
     def _here(self) -> "_LoopChannels | None":
@@ -209,8 +217,8 @@ class Channels:
         if here.open.get(channel.endpoint) is channel:
             del here.open[channel.endpoint]
         closing = asyncio.create_task(channel.close(grace_s), name=f"close {channel.endpoint}")
-        here.closing.add(closing)
-        closing.add_done_callback(here.closing.discard)
+        here.closing[closing] = channel
+        closing.add_done_callback(here.closing.pop)
 
 
 @dataclass(slots=True)
@@ -220,7 +228,7 @@ class _LoopChannels:
     open: "dict[Endpoint, OpenChannel]" = field(default_factory=dict)
     usage: dict[Endpoint, Usage] = field(default_factory=dict)
     """Of every endpoint that was ever opened."""
-    closing: "set[asyncio.Task[None]]" = field(default_factory=set)
+    closing: "dict[asyncio.Task[None], OpenChannel]" = field(default_factory=dict)
     opened_as: int | None = None
     closed: bool = False
 
@@ -241,6 +249,13 @@ class _Fork:
 
 
 _fork = _Fork()
+
+
+async def _all_ended(tasks: "Iterable[asyncio.Task[None]]") -> None:
+    """Wait for tasks. Cancelling this cancels none of them: one that has not begun would never close its channel."""
+    running = list(tasks)
+    if running:
+        await asyncio.wait(running)
 
 
 def _read(file: Path | None) -> bytes | None:

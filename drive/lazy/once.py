@@ -53,7 +53,9 @@ class Lazy(Generic[T]):
 
         """
         loop = asyncio.get_running_loop()
-        opening = self._openings.get(loop) or self._begin(loop)
+        opening = self._openings.get(loop)
+        if opening is None or opening.failed():
+            opening = self._begin(loop)
         task = opening.task
         if not task.done():
             await asyncio.wait([task])  # unlike awaiting the task, cancelling this leaves it at work for the others
@@ -78,12 +80,17 @@ class Lazy(Generic[T]):
 
     async def aclose(self) -> None:
         """Close the value if this loop opened it; the next call opens a new one. An opening under way is abandoned."""
-        opening = self._openings.pop(asyncio.get_running_loop(), None)
+        loop = asyncio.get_running_loop()
+        opening = self._openings.pop(loop, None)
         if opening is None:
             return
         if not opening.task.done():
             opening.task.cancel()
-            await asyncio.wait([opening.task])
+            try:
+                await asyncio.wait([opening.task])
+            except asyncio.CancelledError:
+                self._openings.setdefault(loop, opening)  # it may end well in spite of that, and must be closed then
+                raise
         if opening.succeeded():
             self._forget_if_closed()
             if self._close is not None:
@@ -104,7 +111,7 @@ class Lazy(Generic[T]):
     def _opening_ended(self, loop: asyncio.AbstractEventLoop, opening: "_Opening[T]") -> None:
         if opening.succeeded():
             opening.order = next(opening_order)
-            if self._close is not None:
+            if self._close is not None and self._openings.get(loop) is opening:  # not closed in the same turn
                 open_values.add(self)
         elif self._openings.get(loop) is opening:
             del self._openings[loop]
@@ -127,6 +134,9 @@ class _Opening(Generic[T]):
         self.task = task
         # It counts from its end: what it opened meanwhile, to stand on, comes before it and is closed after it.
         self.order = sys.maxsize
+
+    def failed(self) -> bool:
+        return self.task.done() and not self.succeeded()
 
     def succeeded(self) -> bool:
         task = self.task

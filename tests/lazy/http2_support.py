@@ -91,6 +91,9 @@ async def http2_server(*answers: Answer) -> AsyncIterator[Http2Server]:
     connections: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not server.is_serving():  # accepted just before it stopped
+            writer.transport.abort()
+            return
         connections.add(asyncio.ensure_future(http2.serve(reader, writer)))
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
