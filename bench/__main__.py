@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.measure import Effort
-from bench.tables import Table, plain, text
+from bench.tables import Table, plain, text, without_goals
 
 # Each subject is a package of parts: modules with `tables(effort)`.
 SUBJECTS: Final = {"lazy": ("calls", "resolve", "once", "stall", "overrides", "memory", "imports")}
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for part in options.parts or SUBJECTS[options.subject]:
         print(f"Measuring {options.subject} {part}, rounds: {rounds}", file=sys.stderr)
         for table in importlib.import_module(f"bench.{options.subject}.{part}").tables(Effort(rounds, options.quick)):
-            print("\n" + text(table), flush=True)
+            print("\n" + text(without_goals(table) if options.quick else table), flush=True)
             tables.append(table)
     if options.json is not None:
         figures = {"subject": options.subject, "rounds": rounds, "machine": machine, "tables": [*map(plain, tables)]}

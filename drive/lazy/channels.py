@@ -117,7 +117,10 @@ class Channels:
                 "forked. gRPC does not survive that: fork before the first call."
             )
         if here is not None and here.closed:
-            raise ChannelsClosedError(f"{service} was called after its channels were closed, while shutting down.")
+            raise ChannelsClosedError(
+                f"{service} was called after its channels were closed. Call before `lifespan` ends; to begin again, "
+                "make a new container."
+            )
         return self._create(here or self._begin(), endpoint, service)
 
     def is_connected(self, endpoint: Endpoint) -> bool | None:

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from dependency_injector import containers, providers
 
+from drive.lazy.replaced import check_instance
+
 Provider = Any  # providers are of many kinds, and what they have in common is typed too widely to help
 
 # What has a meaning of its own where mermaid expects the name of a node.
@@ -25,6 +27,7 @@ class Graph:
     """
 
     def __init__(self, container: containers.Container) -> None:
+        check_instance(container)
         self.names = dict(named(container.providers))
         """The providers that have a name, by it; those of nested containers as `nested.name`."""
         found, _ = walk(self.names.values(), needed)

@@ -10,7 +10,7 @@ from dependency_injector import containers
 
 from drive.lazy.channels import Channels
 from drive.lazy.once import Once
-from drive.lazy.replaced import left_open, looking_past, original
+from drive.lazy.replaced import check_instance, left_open, looking_past, original
 
 log = structlog.get_logger()
 
@@ -35,9 +35,11 @@ async def lifespan(container: C, *, close_timeout_s: float = 5.0) -> AsyncIterat
     cancelled. From then on `Channels` refuse calls, also where none was made before.
 
     Raises:
-        ExceptionGroup: on exit, with one exception for each part that failed to close or took too long.
+        ExceptionGroup: on exit, with one exception for each part that failed to close or took too long. What the block
+            itself raised is its context.
 
     """
+    check_instance(container)
     try:
         yield container
     finally:

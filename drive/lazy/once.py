@@ -1,6 +1,7 @@
 """An async value that is made at first use."""
 
 import asyncio
+import inspect
 import itertools
 import sys
 from collections.abc import Awaitable, Callable
@@ -94,7 +95,9 @@ class Lazy(Generic[T]):
         if opening.succeeded():
             self._forget_if_closed()
             if self._close is not None:
-                await self._close(opening.task.result())
+                await _awaitable(
+                    self._close(opening.task.result()), getattr(self._close, "__name__", repr(self._close))
+                )
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> "_Opening[T]":
         for ended in [other for other in list(self._openings) if other.is_closed()]:
@@ -106,7 +109,8 @@ class Lazy(Generic[T]):
         return opening
 
     async def _opened(self) -> T:
-        return await self._open()
+        value: T = await _awaitable(self._open(), self.name)
+        return value
 
     def _opening_ended(self, loop: asyncio.AbstractEventLoop, opening: "_Opening[T]") -> None:
         if opening.succeeded():
@@ -166,8 +170,12 @@ class Once(providers.Singleton[Lazy[T]]):
     ) -> None:
         if open_ is None:  # dependency-injector copies providers by building an empty one first
             super().__init__()
+        elif _is_coroutine(open_):
+            raise TypeError("Once is given a coroutine. Pass the function, and its arguments by keyword.")
         elif close is None:
-            raise TypeError(f"Once({getattr(open_, '__name__', open_)}, …) lacks close=…: how is it closed?")
+            raise TypeError(
+                f"Once({getattr(open_, '__name__', open_)}, …) lacks close=…, an async function of the value."
+            )
         else:
             super().__init__(_lazy, open_, close, **arguments)
 
@@ -176,6 +184,20 @@ class Once(providers.Singleton[Lazy[T]]):
         memo = {} if memo is None else memo
         memo.update({id(way): way for way in self.args})
         return super().__deepcopy__(memo)
+
+
+def _is_coroutine(given: Any) -> bool:
+    """Tell whether a coroutine was given where its function belongs. It is closed, as nobody will await it."""
+    if inspect.iscoroutine(given):
+        given.close()
+        return True
+    return False
+
+
+def _awaitable(result: Any, name: str) -> Any:
+    if not inspect.isawaitable(result):
+        raise TypeError(f"{name} is not async: it returned {type(result).__name__}. Write `async def {name}`.")
+    return result
 
 
 def _lazy(open_: Callable[..., Awaitable[T]], close: Callable[[T], Awaitable[object]], **arguments: Any) -> Lazy[T]:

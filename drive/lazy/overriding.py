@@ -241,7 +241,7 @@ def _checked(
     names = dict(named(container.providers))
     everything = set(walk(root_of(container).providers.values(), related)[0]) if by_provider else set()
     problems = [_unknown(name, names) for name in by_name if name not in names]
-    problems += [f"{one} is not of this container." for one in by_provider if one not in everything]
+    problems += [_foreign(one) for one in by_provider if one not in everything]
     given = [*by_provider.items(), *((names[name], fake) for name, fake in by_name.items() if name in names)]
     replacements = dict(given)
     if len(replacements) < len(given):
@@ -250,6 +250,12 @@ def _checked(
     if problems:
         raise OverrideError(" ".join(problems))
     return replacements
+
+
+def _foreign(key: object) -> str:
+    if isinstance(key, str):
+        return f"{key!r} is a name: write override(container, {key}=…). A key is a provider, container.{key}."
+    return f"{key} is not of this container, but of another or of its class. Write container.name."
 
 
 def _unknown(name: str, names: Mapping[str, Provider]) -> str:

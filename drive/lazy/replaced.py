@@ -63,10 +63,17 @@ def leave_open(root: containers.Container, parts: list[Any]) -> None:
         _left_open.setdefault(root, []).extend(parts)
 
 
+def check_instance(container: Any) -> None:
+    """Raise TypeError for what is no container, or one's class."""
+    if isinstance(container, type) and issubclass(container, containers.DeclarativeContainer):
+        raise TypeError(f"{container.__name__} is the class: give an instance, {container.__name__}().")
+    if not isinstance(container, containers.DynamicContainer):
+        raise TypeError(f"{container!r} is no container.")
+
+
 def root_of(container: Any) -> Any:
     """Return the container that this one is nested in, however deep."""
-    if not isinstance(container, containers.DynamicContainer):
-        raise TypeError(f"{container} is no container: give an instance, Container().")
+    check_instance(container)
     while container.parent is not None:
         container = container.parent
     return container

@@ -54,6 +54,8 @@ class Stub(providers.Singleton[T]):
         timeout_s: providers.Provider[float] | float | None = None,
         idempotent: Collection[str] = (),
     ) -> None:
+        if isinstance(idempotent, str):
+            raise TypeError(f"idempotent={idempotent!r} is a text. Write idempotent=[{idempotent!r}].")
         if path is None:  # dependency-injector copies providers by building an empty one first
             super().__init__()
         else:
@@ -127,13 +129,19 @@ class _Source:
         """Return the open channel and the generated stub's multicallable of that name.
 
         Raises:
-            AttributeError: the service has no such method; the message names those that it has.
+            AttributeError: the service has no such method, and the message names those that it has; or the module has
+                no such service.
 
         """
+        module = importlib.import_module(self._module)
+        generated = getattr(module, self.class_name, None)
+        if generated is None:  # before a channel is opened for it
+            raise AttributeError(
+                f"{self._module} has no class {self.class_name!r}, which a Stub names. `validate` tells so before."
+            )
         channel = self._channels.open(self.endpoint, self.service)
         stub = channel.stubs.get(self._path)
         if stub is None:
-            generated = getattr(importlib.import_module(self._module), self.class_name)
             stub = channel.stubs[self._path] = generated(channel.grpc_channel)
         multicallable = vars(stub).get(name)
         if multicallable is None:

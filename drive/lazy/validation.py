@@ -133,19 +133,27 @@ class _Inspection:
         if not provider.args:
             yield "it is empty", "Write Stub('package.module_pb2_grpc:ServiceStub', channels, endpoint=…)"
             return
-        path, channels, endpoint, _ = provider.args
-        if channels is None:
-            yield "it has no channels", "Write Stub(path, channels, endpoint=…)"
-        elif self._is_made_anew(channels):
-            yield "its channels are made anew for each stub, and with them the connections", "Make them a Singleton"
-        yield from self._wrong_class(path)
-        yield from self._wrong_methods(path, provider.kwargs.get("idempotent", ()))
+        path, channels, endpoint, timeout_s = provider.args
+        yield from self._wrong_channels(channels)
+        if isinstance(path, str):
+            yield from self._wrong_class(path)
+            yield from self._wrong_methods(path, provider.kwargs.get("idempotent", ()))
+        else:
+            yield f"its path is {path!r}", "Name the class as text: 'package.module_pb2_grpc:ServiceStub'"
         url = self._given(endpoint) if providers.is_provider(endpoint) else endpoint
         if url is not _FAILED:
             yield from _wrong_endpoint(url)
+        seconds = self._given(timeout_s) if providers.is_provider(timeout_s) else timeout_s
+        if seconds not in {_FAILED, None} and not (isinstance(seconds, int | float) and seconds > 0):
+            yield f"its timeout_s is {seconds!r}", "Give it a number of seconds above 0, or None"
 
-    def _is_made_anew(self, provider: Provider) -> bool:
-        return not provider.overridden and isinstance(provider, providers.Factory)
+    def _wrong_channels(self, channels: Provider) -> Wrong:
+        if channels is None:
+            yield "it has no channels", "Write Stub(path, channels, endpoint=…)"
+        elif not providers.is_provider(channels):
+            yield "its channels are no provider", "Write channels = Singleton(Channels), and pass that"
+        elif isinstance(channels, providers.Factory) and not bool(channels.overridden):
+            yield "its channels are made anew for each stub, and with them the connections", "Make them a Singleton"
 
     def _wrong_class(self, path: str) -> Wrong:
         """Look for the generated class in the module's source: importing it would import gRPC."""
@@ -153,10 +161,19 @@ class _Inspection:
         source = self._source_of(module)
         if source is None:
             yield f"there is no module {module!r}", _nearest_module(module)
-        elif source and not re.search(rf"\b{re.escape(name or '?')}\b", source):
-            classes = re.findall(r"^class (\w+Stub)\b", source, re.MULTILINE)
+            return
+        classes = re.findall(r"^class (\w+Stub)\b", source, re.MULTILINE)
+        if source and not re.search(rf"\b{re.escape(name or '?')}\b", source):
             what = f"{module} has no class {name!r}" if name else f"{path!r} names no class after a colon"
             yield what, _nearest(name, classes)
+        elif module.endswith("_pb2"):
+            yield f"{module} has messages and no stubs", f"Did you mean {module}_grpc?"
+        elif (
+            name not in classes
+            and module.endswith("_pb2_grpc")
+            and re.search(rf"^class {name}\b", source, re.MULTILINE)
+        ):
+            yield f"{name} is no stub", _nearest(name, classes)
 
     def _wrong_methods(self, path: str, names: tuple[str, ...]) -> Wrong:
         """Look for the methods in the generated class, as the generator writes them."""

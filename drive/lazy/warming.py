@@ -39,14 +39,14 @@ async def _opened(name: str, provider: Callable[[], Any], timeout_s: float) -> f
     """Return how long it took to open a part; None if nothing in its place can be opened, as with a test's fake."""
     began_s = time.monotonic()
     try:
-        async with asyncio.timeout(timeout_s):
-            part = provider()
-            if isinstance(part, Lazy):
-                await part()
-            elif isinstance(part, LazyStub):
-                await part.__lazy__.connect()
-            else:
-                return None
+        part = provider()
+        if not isinstance(part, Lazy | LazyStub):
+            return None
+        try:
+            async with asyncio.timeout(timeout_s):
+                await (part() if isinstance(part, Lazy) else part.__lazy__.connect())
+        except TimeoutError as error:
+            raise TimeoutError(f"{part} did not open within {timeout_s:g} s. Is what it needs running?") from error
     except Exception as error:
         error.add_note(f"while opening {name}")
         raise

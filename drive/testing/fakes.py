@@ -52,6 +52,8 @@ def fake(stub_class: type[T], /, **answers: Any) -> T:
     """
     channel = _FakeChannel(answers)
     generated: Any = stub_class
+    if not isinstance(generated, type):
+        raise FakeError(f"fake takes the class of a generated stub, such as AccountServiceStub, not {stub_class!r}.")
     stub: T = generated(channel)
     if not channel.methods:
         raise FakeError(f"{stub_class.__name__} is no generated stub of a service.")

@@ -89,7 +89,9 @@ def container_class(request: pytest.FixtureRequest) -> "Callable[[], Container]"
             "The fixture `container` does not know which: set drive_container = "
             '"package.containers:Container" in [tool.pytest.ini_options], or override the fixture container_class.'
         )
-    module, _, name = path.partition(":")
+    module, colon, name = path.partition(":")
+    if not colon:
+        raise pytest.UsageError(f"drive_container = {path!r}: write package.module:Class.")
     found = getattr(importlib.import_module(module), name or "", None)
     if found is None:
         raise pytest.UsageError(f"drive_container = {path!r}: {module} has no {name!r}; write package.module:Class.")

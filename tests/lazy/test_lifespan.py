@@ -359,3 +359,13 @@ class TestOverrides:
                     await container.streams().Echo(b"hello")
         verbs = [line["event"].split()[0] for line in lines]
         assert verbs == ["Creating", "Creating", "Closing", "Closing"]
+
+
+async def test_a_class_is_refused_at_the_beginning() -> None:
+    class Container(DeclarativeContainer):
+        a = once("a")
+
+    not_made: Any = Container
+    with pytest.raises(TypeError, match=r"Container is the class: give an instance, Container\(\)"):
+        async with lifespan(not_made):
+            raise AssertionError

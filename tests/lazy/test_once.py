@@ -4,6 +4,7 @@ import gc
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from dependency_injector.containers import DeclarativeContainer
@@ -355,3 +356,31 @@ async def test_methods_that_open_and_close_stay_those_of_their_object(opener: Op
 def test_a_provider_that_does_not_say_how_to_close_is_refused_where_it_is_defined() -> None:
     with pytest.raises(TypeError, match=r"Once\(open_pool, …\) lacks close=…"):
         Once(open_pool, url="", max_connections=5)  # type: ignore[call-overload]
+
+
+async def test_functions_that_are_not_async_are_named() -> None:
+    def open_now() -> str:
+        return "open"
+
+    def close_now(_value: object) -> None:
+        """Close."""
+
+    async def open_later() -> str:
+        return "open"
+
+    not_async: Any = open_now, close_now
+    with pytest.raises(TypeError, match=r"open_now is not async: it returned str\. Write `async def open_now`"):
+        await Lazy(not_async[0], close=close)()
+    lazy = Lazy(open_later, close=not_async[1])
+    await lazy()
+    with pytest.raises(TypeError, match="close_now is not async: it returned NoneType"):
+        await lazy.aclose()
+
+
+def test_a_coroutine_is_no_function() -> None:
+    async def open_later() -> str:
+        return "open"
+
+    opening: Any = open_later()
+    with pytest.raises(TypeError, match=r"Once is given a coroutine\. Pass the function"):
+        Once(opening, close=close)

@@ -407,7 +407,10 @@ def test_all_names_are_checked_first(built: Any) -> None:
 def test_a_provider_must_be_of_the_container(built: Any) -> None:
     with pytest.raises(OverrideError, match="not of this container"):
         override(built, {Container().db: FakeDb()})
-    with pytest.raises(OverrideError, match="not of this container"):
+
+
+def test_a_name_as_a_key_is_told_from_a_provider(built: Any) -> None:
+    with pytest.raises(OverrideError, match=r"'db' is a name: write override\(container, db=…\)"):
         override(built, {"db": FakeDb()})
 
 

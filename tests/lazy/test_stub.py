@@ -321,6 +321,16 @@ class TestNothingIsOpenedBeforeACall:
                 assert server.connections() == 1
         assert log.verbs == ["Creating", "Closing"]
 
+    async def test_a_stub_of_a_class_that_does_not_exist_opens_nothing(self, server: Server, first_call: None) -> None:
+        with logged_channels() as log:
+            async with calling(server.url, path="streams_grpc:StremsStub") as container:
+                for _ in range(2):
+                    with pytest.raises(
+                        AttributeError, match="streams_grpc has no class 'StremsStub', which a Stub names"
+                    ):
+                        await container.streams().Echo(b"hello")
+        assert log.verbs == []
+
     async def test_a_first_call_that_is_cancelled_while_grpc_is_imported_opens_nothing(
         self, server: Server, gate: Gate
     ) -> None:
@@ -587,3 +597,8 @@ class TestProvider:
             with pytest.raises(grpc.aio.AioRpcError) as raised:
                 await container.streams().GetRealm(GetRealmRequest(slug="a"))
             assert raised.value.code() is StatusCode.UNIMPLEMENTED
+
+
+def test_idempotent_methods_are_a_list() -> None:
+    with pytest.raises(TypeError, match=r"idempotent='Echo' is a text. Write idempotent=\['Echo'\]"):
+        Stub(STREAMS, Singleton(Channels), endpoint="http://pass", idempotent="Echo")

@@ -42,7 +42,7 @@ from hypothesis import strategies as st
 from lazy_support import run_script
 
 from drive.containers import Container as DriveContainer
-from drive.lazy import Channels, Once, Stub, Tls, validation
+from drive.lazy import Channels, Graph, Once, Stub, Tls, validation
 from drive.lazy.overriding import override
 from drive.lazy.validation import ContainerError, validate
 from drive.settings import Settings
@@ -870,6 +870,41 @@ def test_idempotent_methods_that_the_service_lacks(path: str, methods: str) -> N
     stub = Stub(path, channels, endpoint="http://127.0.0.1:1", idempotent=[fine[0] + "s"])
     (problem,) = problems_of(container_of(channels=channels, stub=stub))
     assert problem.endswith(f"Did you mean {fine[0]!r}?")
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        ({"channels": Channels()}, "its channels are no provider. Write channels = Singleton(Channels), and pass that"),
+        ({"channels": Channels}, "its channels are no provider. Write channels = Singleton(Channels), and pass that"),
+        ({"path": Channels}, "Name the class as text: 'package.module_pb2_grpc:ServiceStub'"),
+        ({"path": ACCOUNTS.replace("Stub", "Servicer")}, "Servicer is no stub. Did you mean 'AccountServiceStub'?"),
+        ({"path": "drive.proto.ring_pb2:Empty"}, "has messages and no stubs. Did you mean drive.proto.ring_pb2_grpc?"),
+        ({"timeout_s": "5"}, "its timeout_s is '5'. Give it a number of seconds above 0, or None"),
+        ({"timeout_s": Object(-1)}, "its timeout_s is -1. Give it a number of seconds above 0, or None"),
+    ],
+)
+def test_a_stub_is_given_something_else(declared: dict[str, Any], told: str) -> None:
+    """Each is reported, and hides no other mistake."""
+    arguments: Any = {
+        "path": ACCOUNTS,
+        "channels": Singleton(Channels),
+        "endpoint": "http://127.0.0.1:1",
+        "timeout_s": 5.0,
+    }
+    stub: Any = Stub(**arguments | declared)
+    problems = problems_of(container_of(stub=stub, other=Singleton(Config, oops=1)))
+    assert len(problems) == 2
+    assert any(problem.endswith(told) for problem in problems), problems
+
+
+def test_a_class_or_no_container_at_all_is_refused_at_once() -> None:
+    takers: list[Any] = [validate, Graph]
+    for take in takers:
+        with pytest.raises(TypeError, match=r"^Container is the class: give an instance, Container\(\)\.$"):
+            take(DriveContainer)
+        with pytest.raises(TypeError, match=r"^3 is no container"):
+            take(3)
 
 
 def test_channels_that_each_stub_would_have_its_own_of() -> None:

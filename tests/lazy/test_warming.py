@@ -74,6 +74,10 @@ async def test_all_failures_are_told_at_once_and_the_rest_is_open() -> None:
     async with lifespan(container):
         with pytest.raises(ExceptionGroup) as raised:
             await warm(container, timeout_s=0.2)
+        messages = "\n".join(map(str, raised.value.exceptions))
+        assert (
+            "<lazy StreamsStub at http://127.0.0.1:1> did not open within 0.2 s. Is what it needs running?" in messages
+        )
         told = {error.__notes__[0]: type(error).__name__ for error in raised.value.exceptions}
         assert told == {
             "while opening stub0": "TimeoutError",
