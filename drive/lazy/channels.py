@@ -6,11 +6,11 @@ import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
-from drive.lazy.channel import ChannelSnapshot, OpenChannel, Usage
+from drive.lazy.channel import ChannelSnapshot, OpenChannel, Usage, open_channels
 from drive.lazy.endpoint import Endpoint
 from drive.lazy.once import opening_order, running_loop
 
@@ -72,7 +72,7 @@ class Channels:
         max_connections: int = 2,
         max_message_bytes: int = 16 * 1024 * 1024,
         idle_timeout_s: float = 300.0,
-        keepalive_interval_s: float = 60.0,
+        keepalive_interval_s: float = 330.0,  # servers of gRPC hang up on who asks more often than every 300 s
         close_grace_s: float = 2.0,
         tls: Tls | None = None,
     ) -> None:
@@ -83,6 +83,13 @@ class Channels:
         self._close_grace_s = close_grace_s
         self._tls = tls or Tls()
         self._by_loop: dict[asyncio.AbstractEventLoop, _LoopChannels] = {}
+
+    def __deepcopy__(self, _memo: object) -> "Channels":
+        """Return itself: a copy of who holds it calls on the same channels."""
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("gRPC channels and lazy stubs stay in their process: build a container in the other one.")
 
     @property
     def tls(self) -> Tls:
@@ -143,6 +150,8 @@ class Channels:
 
         Cancelling this ends the calls in flight at once.
         """
+        if _fork.inherited_channels:
+            return  # they are the parent's
         here = self._here() or self._begin()
         here.closed = True
         for channel in list(here.open.values()):
@@ -158,7 +167,7 @@ class Channels:
 
     def _here(self) -> "_LoopChannels | None":
         loop = running_loop()
-        return None if loop is None else self._by_loop.get(loop)
+        return None if loop is None or _fork.inherited_channels else self._by_loop.get(loop)
 
     def _begin(self) -> "_LoopChannels":
         return self._by_loop.setdefault(asyncio.get_running_loop(), _LoopChannels())
@@ -249,6 +258,8 @@ class _Fork:
 
     def _in_child(self) -> None:
         self.inherited_channels = self.inherited_channels or self.opened_channels
+        for channel in open_channels:
+            channel.retire()  # lest a child that goes on with its parent's event loop calls on it
 
 
 _fork = _Fork()

@@ -40,6 +40,8 @@ class Endpoint:
             EndpointError: anything else; a path, a query or credentials in the URL included.
 
         """
+        if not isinstance(url, str):
+            raise EndpointError(f"{url!r} is no endpoint: it is no text. Is the setting missing?")
         scheme, separator, rest = url.strip().partition(":")
         scheme = scheme.lower()
         if separator and scheme == "unix":

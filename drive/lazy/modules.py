@@ -2,14 +2,15 @@
 
 import asyncio
 import importlib
+import os
 from concurrent.futures import Future
-from threading import Lock, Thread
+from threading import Lock, RLock, Thread
 
 _loaded: set[str] = set()  # sys.modules lists a module from the moment its import begins; this, once it has ended
 _loading: dict[str, Future[None]] = {}
 _deciding = Lock()  # event loops may run in several threads
 # Two threads that import from both ends of a cycle get half-made modules, and fight for the interpreter meanwhile.
-_one_at_a_time = Lock()
+_one_at_a_time = RLock()
 
 
 def is_loaded(*names: str) -> bool:
@@ -54,3 +55,15 @@ def _import(name: str, loading: Future[None]) -> None:
         _loaded.add(name)
         del _loading[name]
         loading.set_result(None)
+
+
+def _in_child() -> None:
+    """Forget the imports that wait for their turn: their threads are the parent's."""
+    global _deciding  # noqa: PLW0603 - a lock that another thread of the parent held stays locked here
+    _deciding = Lock()
+    _loading.clear()
+    _one_at_a_time.release()
+
+
+# In a child of a process that is importing, that import would never end: fork before it or after it.
+os.register_at_fork(before=_one_at_a_time.acquire, after_in_parent=_one_at_a_time.release, after_in_child=_in_child)

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import itertools
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar, overload
@@ -17,6 +18,10 @@ opening_order = itertools.count(1)
 
 # Everything that is open on any loop of this process, for who looks for what was forgotten: see `drive.testing`.
 open_values: "set[Lazy[Any]]" = set()
+
+
+# Which opening a task waits for: an opening that waits for itself, by way of others, would wait for ever.
+_waits_for: "dict[asyncio.Task[Any] | None, asyncio.Task[Any]]" = {}
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
@@ -59,7 +64,7 @@ class Lazy(Generic[T]):
             opening = self._begin(loop)
         task = opening.task
         if not task.done():
-            await asyncio.wait([task])  # unlike awaiting the task, cancelling this leaves it at work for the others
+            await self._ended(task)
         if task.cancelled():  # passed on as it is, it would look as if whoever waits was cancelled
             raise RuntimeError(f"{self.name} was closed while it was being opened.")
         return task.result()
@@ -107,6 +112,20 @@ class Lazy(Generic[T]):
         self._openings[loop] = opening
         opening.task.add_done_callback(lambda _task: self._opening_ended(loop, opening))
         return opening
+
+    async def _ended(self, opening: asyncio.Task[T]) -> None:
+        here = asyncio.current_task()
+        after: asyncio.Task[Any] | None = opening
+        while after is not None and after is not here:
+            after = _waits_for.get(after)
+        if after is not None:
+            raise RuntimeError(f"{self.name} needs itself to be opened: it would wait for ever.")
+        if here is not None:
+            _waits_for[here] = opening
+        try:
+            await asyncio.wait([opening])  # unlike awaiting it, cancelling this leaves it at work for the others
+        finally:
+            _waits_for.pop(here, None)
 
     async def _opened(self) -> T:
         value: T = await _awaitable(self._open(), self.name)
@@ -202,3 +221,18 @@ def _awaitable(result: Any, name: str) -> Any:
 
 def _lazy(open_: Callable[..., Awaitable[T]], close: Callable[[T], Awaitable[object]], **arguments: Any) -> Lazy[T]:
     return Lazy(lambda: open_(**arguments), close=close, name=getattr(open_, "__name__", ""))
+
+
+# Of values that a forked child has of its parent: to let go of one would close what the parent still uses.
+_inherited: list[Any] = []
+
+
+def _in_child() -> None:
+    """Leave to the parent what it has open: a child that goes on with its parent's event loop opens its own."""
+    for lazy in open_values:
+        _inherited.append(lazy._openings)  # noqa: SLF001
+        lazy._openings = {}  # noqa: SLF001
+    open_values.clear()
+
+
+os.register_at_fork(after_in_child=_in_child)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
@@ -67,6 +68,7 @@ class RetryingCall(CallInFront):
         """Begin, with a caller's arguments."""
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = bound.timeout_s
+        self._begun_s = time.monotonic()  # a call that interceptors are on does not tell how much time it has left
         self._bound = bound
         self._args = args
         self._kwargs = kwargs
@@ -87,8 +89,8 @@ class RetryingCall(CallInFront):
 
     def time_remaining(self) -> float | None:
         """Return the seconds left before the deadline; None if there is none."""
-        left_s: float | None = (self._call or self._failed).time_remaining()
-        return left_s
+        timeout_s: float | None = self._kwargs["timeout"]
+        return None if timeout_s is None else max(0.0, self._begun_s + timeout_s - time.monotonic())
 
     def give_up(self) -> None:
         """End the waiting for another attempt: the last one's failure is the call's."""
@@ -130,7 +132,7 @@ class RetryingCall(CallInFront):
         backoff_s = min(_FIRST_BACKOFF_S * 2 ** (self._attempt - 1), _BACKOFF_MAX_S)
         # Each differently, lest calls that were refused together come back together.
         backoff_s *= random.uniform(0.5, 1.5)  # noqa: S311 - no secret
-        left_s = call.time_remaining()
+        left_s = self.time_remaining()
         return backoff_s if left_s is None or backoff_s < left_s else None
 
     def _attempts_max(self, call: Any) -> int:
@@ -142,7 +144,7 @@ class RetryingCall(CallInFront):
         self._attempt += 1
         self._is_awaited = False
         self._bound.channel.usage.retries += 1
-        self._kwargs["timeout"] = self._failed.time_remaining()
+        self._kwargs["timeout"], self._begun_s = self.time_remaining(), time.monotonic()
         call = self._bound.multicallable(*self._args, **self._kwargs)
         self._resume(call)
         call.add_done_callback(self._attempt_ended)

@@ -10,7 +10,7 @@ from dependency_injector import providers
 from drive.lazy.call import DeferredCall
 from drive.lazy.channel import OpenChannel
 from drive.lazy.channels import Channels
-from drive.lazy.endpoint import Endpoint
+from drive.lazy.endpoint import Endpoint, EndpointError
 from drive.lazy.modules import is_loaded, load
 from drive.lazy.retrying import Bound, timeout_of, with_timeout
 
@@ -71,7 +71,11 @@ class LazyStub:
     def __init__(
         self, path: str, channels: Channels, endpoint: str, timeout_s: float | None, idempotent: tuple[str, ...] = ()
     ) -> None:
-        self.__lazy__ = _Source(path, channels, Endpoint.parse(endpoint), timeout_s, idempotent)
+        try:
+            parsed = Endpoint.parse(endpoint)
+        except EndpointError as error:
+            raise EndpointError(f"{path}: {error}") from error
+        self.__lazy__ = _Source(path, channels, parsed, timeout_s, idempotent)
 
     def __getattr__(self, name: str) -> "_Method":
         if name.startswith("_"):
@@ -79,6 +83,12 @@ class LazyStub:
         method = _Method(self.__lazy__, name)
         self.__dict__[name] = method
         return method
+
+    def __copy__(self) -> "LazyStub":
+        return self
+
+    def __deepcopy__(self, _memo: object) -> "LazyStub":
+        return self  # with a copy of its channels, it would open others, that nobody closes
 
     def __repr__(self) -> str:
         return f"<lazy {self.__lazy__.class_name} at {self.__lazy__.endpoint}>"
