@@ -27,7 +27,7 @@ def create_app(container: Container) -> web.Application:
     async def close_at_end(_app: web.Application) -> AsyncIterator[None]:
         async with lifespan(container):
             yield
-            await container.feed().drain(timeout_s=_LAST_PACKETS_S)
+            await container.outbox().drain(timeout_s=_LAST_PACKETS_S)
 
     app.on_response_prepare.append(send_request_id)
     app.cleanup_ctx.append(close_at_end)

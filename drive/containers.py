@@ -7,17 +7,29 @@ from dependency_injector.providers import Callable, Dict, List, Singleton
 
 from drive.billing.handlers import BillingHandlers
 from drive.billing.service import Billing
+from drive.bundles.access import BundleAccess
+from drive.bundles.attempts import Attempts
+from drive.bundles.handlers import BundleHandlers
+from drive.bundles.passcodes import Passcodes
+from drive.bundles.service import Bundles
 from drive.cache.cache import Cache
 from drive.cache.redis import close_redis, open_redis
 from drive.clients.accounts import AccountsClient
+from drive.clients.action_logs import ActionLogsClient
+from drive.clients.outbox import Outbox
+from drive.clients.realms import RealmsClient
 from drive.clients.ring import RingClient
 from drive.db.database import Database
 from drive.db.pool import close_pool, open_pool
 from drive.files.handlers import FileHandlers
+from drive.files.recycling import Recycling
 from drive.files.service import Files
+from drive.folders.handlers import FolderHandlers
+from drive.folders.service import Folders
 from drive.http.auth import Authenticator
 from drive.http.client import close_session, open_session
 from drive.http.health import HealthHandlers, Peer
+from drive.http.trail import Trail
 from drive.jobs.worker import Worker
 from drive.lazy import Channels, Lazy, Once, Stub, Tls
 from drive.pools.handlers import PoolHandlers
@@ -25,7 +37,8 @@ from drive.pools.service import Pools
 from drive.settings import load
 from drive.storage.local import LocalStore
 from drive.uploads.feed import Feed
-from drive.uploads.handlers import UploadHandlers
+from drive.uploads.handlers import UploadHandlers, UploadTaskHandlers
+from drive.uploads.history import UploadHistory
 from drive.uploads.limits import Limits
 from drive.uploads.service import Uploads
 from drive.uploads.sweep import Sweep
@@ -95,7 +108,11 @@ class Container(DeclarativeContainer):
         "drive.proto.wallet_pb2_grpc:WalletServiceStub", channels, endpoint=_s.wallets_endpoint, timeout_s=_deadline_s
     )
     realms: "Stub[RealmServiceStub]" = Stub(
-        "drive.proto.realm_pb2_grpc:RealmServiceStub", channels, endpoint=_s.realms_endpoint, timeout_s=_deadline_s
+        "drive.proto.realm_pb2_grpc:RealmServiceStub",
+        channels,
+        endpoint=_s.realms_endpoint,
+        timeout_s=_deadline_s,
+        idempotent=["IsMemberWithRole"],
     )
     social_credits: "Stub[SocialCreditServiceStub]" = Stub(
         "drive.proto.leveling_pb2_grpc:SocialCreditServiceStub",
@@ -150,12 +167,20 @@ class Container(DeclarativeContainer):
 
     # ── Services ─────────────────────────────────────────────────────────────────────────────────────────────────────
     accounts_client = Singleton(AccountsClient, auth, permissions, accounts, cache)
+    realms_client = Singleton(RealmsClient, realms, cache)
     ring_client = Singleton(RingClient, ring)
+    outbox = Singleton(Outbox)
+    trail = Singleton(Trail, Singleton(ActionLogsClient, action_logs), outbox)
     authenticator = Singleton(
         Authenticator, accounts_client, cache_ttl_s=_s.auth_cache_ttl_s, cache_entries=_s.auth_cache_entries
     )
-    files = Singleton(Files, database)
+    passcodes = Singleton(Passcodes, Singleton(Attempts))
+    bundle_access = Singleton(BundleAccess, passcodes, realms_client)
+    bundles = Singleton(Bundles, database, accounts_client, realms_client, passcodes, bundle_access)
+    files = Singleton(Files, database, bundle_access)
+    folders = Singleton(Folders, database)
     pools = Singleton(Pools, database)
+    recycling = Singleton(Recycling, database, accounts_client, pools)
     billing = Singleton(
         Billing,
         database,
@@ -164,7 +189,7 @@ class Container(DeclarativeContainer):
             {0: _s.quota_base_mib, 1: _s.quota_tier1_mib, 2: _s.quota_tier2_mib, 3: _s.quota_tier3_mib}
         ),
     )
-    feed = Singleton(Feed, ring_client, min_bytes=_s.progress_min_bytes, interval_s=_s.progress_interval_s)
+    feed = Singleton(Feed, ring_client, outbox, min_bytes=_s.progress_min_bytes, interval_s=_s.progress_interval_s)
     uploads = Singleton(
         Uploads,
         database=database,
@@ -199,10 +224,13 @@ class Container(DeclarativeContainer):
                 }
             ),
         ),
-        Singleton(FileHandlers, files, store),
+        Singleton(FileHandlers, files, store, recycling, trail),
         Singleton(UploadHandlers, uploads),
-        Singleton(PoolHandlers, pools),
+        Singleton(UploadTaskHandlers, Singleton(UploadHistory, database)),
+        Singleton(FolderHandlers, folders, trail),
+        Singleton(PoolHandlers, pools, recycling, trail),
         Singleton(BillingHandlers, billing),
+        Singleton(BundleHandlers, bundles, trail),
     )
     sweep = Singleton(Sweep, database, store)
     worker = Singleton(

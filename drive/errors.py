@@ -29,6 +29,7 @@ class Code(Enum):
     TOO_LARGE = Status(413, "OUT_OF_RANGE", "Too large")
     UNSUPPORTED_MEDIA_TYPE = Status(415, "INVALID_ARGUMENT", "Unsupported media type")
     RANGE_NOT_SATISFIABLE = Status(416, "OUT_OF_RANGE", "Range not satisfiable")
+    TOO_MANY_REQUESTS = Status(429, "RESOURCE_EXHAUSTED", "Too many requests")
     UNAVAILABLE = Status(503, "UNAVAILABLE", "Temporarily unavailable")
     INSUFFICIENT_STORAGE = Status(507, "RESOURCE_EXHAUSTED", "No space left")
 
@@ -39,8 +40,8 @@ class DriveError(Exception):
     Args:
         code: which row of `Code`.
         message: for the client; never a secret, a path of the server or another account's data.
-        fields: for `VALIDATION_ERROR`, what is wrong with each field by name.
-        retry_after_s: for `UNAVAILABLE` and `CONFLICT`, when trying again makes sense.
+        fields: for `VALIDATION_ERROR` and `CONFLICT`, what is wrong with each field by name.
+        retry_after_s: for `UNAVAILABLE`, `CONFLICT` and `TOO_MANY_REQUESTS`, when trying again makes sense.
 
     """
 

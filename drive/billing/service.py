@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from drive.billing.interfaces import PoolUsage, Quota, Usage
+from drive.billing.interfaces import PoolUsage, Quota, QuotaRecord, Usage
 from drive.clients.accounts import AccountsClient
 from drive.db.database import Database
 from drive.db.queries import load_queries
+from drive.errors import not_found
 
 QUERIES = load_queries(__package__)
 
@@ -31,7 +32,7 @@ class Billing:
     async def usage(self, account_id: UUID) -> Usage:
         """Return what the account's files take up, pool by pool."""
         quota = await self.quota(account_id)
-        pools = [_pool_usage(row) for row in await self._database.fetch(QUERIES["usage"], account_id)]
+        pools = [_pool_usage(row) for row in await self._database.fetch(QUERIES["usage"], account_id, None)]
         return Usage(
             pool_usages=pools,
             total_usage_bytes=sum(pool.usage_bytes for pool in pools),
@@ -40,6 +41,25 @@ class Billing:
             used_quota=sum(pool.cost for pool in pools),
         )
 
+    async def pool_usage(self, account_id: UUID, pool_id: UUID) -> PoolUsage:
+        """Return what the account's files in one pool take up.
+
+        Raises:
+            DriveError: NOT_FOUND; a pool that the account neither sees nor uses is as good as absent.
+
+        """
+        row = await self._database.fetchrow(QUERIES["usage"], account_id, pool_id)
+        if row is None:
+            raise not_found("Pool")
+        return _pool_usage(row)
+
+    async def records(
+        self, account_id: UUID, *, with_expired: bool, offset: int, take: int
+    ) -> tuple[list[QuotaRecord], int]:
+        """Return a page of the account's quota records, newest first, and how many there are in all."""
+        rows = await self._database.fetch(QUERIES["records"], account_id, with_expired, offset, take)
+        return [QuotaRecord.from_row(row) for row in rows if row["id"] is not None], rows[0]["total"]
+
 
 def _pool_usage(row: Any) -> PoolUsage:
     size, multiplier = row["size_bytes"], row["cost_multiplier"]
@@ -47,6 +67,6 @@ def _pool_usage(row: Any) -> PoolUsage:
         pool_id=row["id"],
         pool_name=row["name"],
         usage_bytes=size,
-        cost=size * multiplier / MIB,
+        cost=(size + row["recycled_bytes"]) * multiplier / MIB,
         file_count=row["file_count"],
     )

@@ -1,5 +1,14 @@
 -- What the migrations make, for reading. scripts/generate writes it.
 
+CREATE FUNCTION public.file_left_folders() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    delete from file_indexes where file_id = new.id;
+    return null;
+end
+$$;
+
 CREATE FUNCTION public.files_counted() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -335,7 +344,9 @@ CREATE INDEX files_of_bundle ON public.files USING btree (bundle_id) WHERE (dele
 
 CREATE INDEX files_of_object ON public.files USING btree (object_id);
 
-CREATE INDEX files_of_pool_recycled ON public.files USING btree (pool_id) WHERE (is_marked_recycle AND (deleted_at IS NULL));
+CREATE INDEX files_recycled ON public.files USING btree (pool_id, id) WHERE (is_marked_recycle AND (deleted_at IS NULL));
+
+CREATE INDEX files_recycled_of_account ON public.files USING btree (account_id, pool_id, id) INCLUDE (size_bytes) WHERE (is_marked_recycle AND (deleted_at IS NULL));
 
 CREATE INDEX jobs_due ON public.jobs USING btree (run_at, id) WHERE (status = 'pending'::text);
 
@@ -352,6 +363,8 @@ CREATE INDEX upload_tasks_expiring ON public.upload_tasks USING btree (expires_a
 CREATE INDEX upload_tasks_of_account ON public.upload_tasks USING btree (account_id, last_activity_at DESC, id);
 
 CREATE INDEX upload_tasks_reserving ON public.upload_tasks USING btree (account_id) INCLUDE (pool_id, size_bytes) WHERE (status = 1);
+
+CREATE TRIGGER file_left_folders AFTER UPDATE OF deleted_at ON public.files FOR EACH ROW WHEN (((old.deleted_at IS NULL) AND (new.deleted_at IS NOT NULL))) EXECUTE FUNCTION public.file_left_folders();
 
 CREATE TRIGGER files_counted_in AFTER INSERT ON public.files REFERENCING NEW TABLE AS new_files FOR EACH STATEMENT EXECUTE FUNCTION public.files_counted();
 

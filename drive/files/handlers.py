@@ -1,18 +1,23 @@
 """`/api/files`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from drive.files.interfaces import CloudFile
+from drive.errors import not_found
+from drive.files.interfaces import CloudFile, Count, DeleteBatch, SetMarks
+from drive.files.meta import check_meta, check_size
 from drive.files.names import clean_file_name
+from drive.files.recycling import Recycling
 from drive.files.service import ORDERS, Files, Filter
 from drive.http.answers import answer
-from drive.http.auth import account_of, reader_of
+from drive.http.auth import account_of
 from drive.http.bodies import read_json
-from drive.http.downloads import send_file
-from drive.http.params import Params
+from drive.http.downloads import send_file, type_to_send
+from drive.http.params import MOST_TAKE, Params
 from drive.http.routes import Access, Route
+from drive.http.trail import Trail
+from drive.http.visitors import visitor_of
 
 if TYPE_CHECKING:
     from drive.storage.interfaces import Store
@@ -21,17 +26,27 @@ if TYPE_CHECKING:
 class FileHandlers:
     """Answers what concerns files that are there."""
 
-    def __init__(self, files: Files, store: "Store") -> None:
+    def __init__(self, files: Files, store: "Store", recycling: Recycling, trail: Trail) -> None:
         self._files = files
         self._store = store
+        self._recycling = recycling
+        self._trail = trail
 
     def routes(self) -> list[Route]:
         """Return what is served here; fixed names come before ids."""
         return [
             Route("GET", "/api/files/me", self.mine),
+            Route("POST", "/api/files/batches/delete", self.delete_batch),
+            Route("DELETE", "/api/files/me/recycle", self.purge_own),
+            Route("DELETE", "/api/files/recycle", self.purge_all),
             Route("GET", "/api/files/{id}", self.download, Access.ANYBODY),
             Route("GET", "/api/files/{id}/info", self.info, Access.ANYBODY),
             Route("PATCH", "/api/files/{id}/name", self.rename),
+            Route("PUT", "/api/files/{id}/marks", self.mark),
+            Route("PUT", "/api/files/{id}/meta", self.describe),
+            Route("GET", "/api/files/{id}/references", self.references, Access.ANYBODY),
+            Route("POST", "/api/files/{id}/recycle", self.recycle),
+            Route("DELETE", "/api/files/{id}/recycle", self.restore),
             Route("DELETE", "/api/files/{id}", self.delete),
         ]
 
@@ -57,14 +72,20 @@ class FileHandlers:
         """Send a file's bytes, or the part that is asked for."""
         with Params(request.query) as params:
             as_attachment = params.boolean("download", default=False)
+            params.boolean("original", default=False)  # what is stored is the original
+            is_thumbnail = params.boolean("thumbnail", default=False)
+            wanted_type = params.text("overrideMimeType", most_chars=256)
         file = await self._readable(request)
+        if is_thumbnail:
+            raise not_found("Thumbnail")
+        mime_type = type_to_send(file.mime_type, wanted_type)
         if file.storage_url:
             raise web.HTTPFound(file.storage_url)
         return await send_file(
             request,
             self._store.path(file.storage_id),
             name=file.name,
-            mime_type=file.mime_type,
+            mime_type=mime_type,
             etag=file.hash,
             modified_at=file.uploaded_at or file.created_at,
             size_bytes=file.size,
@@ -76,10 +97,60 @@ class FileHandlers:
         name = clean_file_name(await read_json(request, str), field="name")
         return answer(await self._files.rename(account_of(request).id, request.match_info["id"], name))
 
+    async def mark(self, request: web.Request) -> web.Response:
+        """Say what a file may show."""
+        body = await read_json(request, SetMarks)
+        return answer(await self._files.mark(account_of(request).id, request.match_info["id"], body.sensitive_marks))
+
+    async def describe(self, request: web.Request) -> web.Response:
+        """Replace what the owner has noted of a file; the body is a JSON object."""
+        check_size(len(await request.read()))
+        user_meta = await read_json(request, dict[str, Any])
+        check_meta(user_meta)
+        return answer(await self._files.describe(account_of(request).id, request.match_info["id"], user_meta))
+
+    async def references(self, request: web.Request) -> web.Response:
+        """List who uses a file."""
+        with Params(request.query) as params:
+            page = params.page(default_take=MOST_TAKE)
+        file = await self._readable(request)
+        references, total = await self._files.references(file.id, offset=page.offset, take=page.take)
+        return answer(references, headers={"X-Total": str(total)})
+
+    async def recycle(self, request: web.Request) -> web.Response:
+        """Put a file into the recycle bin."""
+        return answer(await self._files.recycle(account_of(request).id, request.match_info["id"], recycled=True))
+
+    async def restore(self, request: web.Request) -> web.Response:
+        """Take a file out of the recycle bin."""
+        return answer(await self._files.recycle(account_of(request).id, request.match_info["id"], recycled=False))
+
     async def delete(self, request: web.Request) -> web.Response:
         """Delete a file."""
-        return answer(await self._files.delete(account_of(request).id, request.match_info["id"]))
+        file = await self._files.delete(account_of(request).id, request.match_info["id"])
+        self._trail.note(request, "files.delete", file_ids=[file.id])
+        return answer(file)
+
+    async def delete_batch(self, request: web.Request) -> web.Response:
+        """Delete those of some files that are the account's."""
+        body = await read_json(request, DeleteBatch)
+        deleted = await self._files.delete_many(account_of(request).id, body.file_ids)
+        if deleted:
+            self._trail.note(request, "files.delete", file_ids=deleted)
+        return answer(Count(len(deleted)))
+
+    async def purge_own(self, request: web.Request) -> web.Response:
+        """Delete what is in the account's recycle bin."""
+        count = await self._recycling.purge_own(account_of(request))
+        self._trail.note(request, "files.purge", scope="own", count=count)
+        return answer(Count(count))
+
+    async def purge_all(self, request: web.Request) -> web.Response:
+        """Delete what is in the recycle bins of all accounts."""
+        count = await self._recycling.purge_all(account_of(request))
+        self._trail.note(request, "files.purge", scope="all", count=count)
+        return answer(Count(count))
 
     async def _readable(self, request: web.Request) -> CloudFile:
         file_id = request.match_info["id"].partition(".")[0]  # an extension is for the eye only
-        return await self._files.readable(file_id, lambda: reader_of(request))
+        return await self._files.readable(file_id, visitor_of(request))

@@ -1,12 +1,68 @@
 """What clients are shown of a file."""
 
 from datetime import datetime
-from typing import Any
+from enum import IntEnum
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 
 from drive.pools.interfaces import Pool
+
+
+class Mark(IntEnum):
+    """What a file may show that not everybody wants to see; as on the wire."""
+
+    LANGUAGE = 0
+    SEXUAL_CONTENT = 1
+    VIOLENCE = 2
+    PROFANITY = 3
+    HATE_SPEECH = 4
+    RACISM = 5
+    ADULT_CONTENT = 6
+    DRUG_ABUSE = 7
+    ALCOHOL_ABUSE = 8
+    GAMBLING = 9
+    SELF_HARM = 10
+    CHILD_ABUSE = 11
+    OTHER = 12
+
+
+class SetMarks(msgspec.Struct, kw_only=True, frozen=True):
+    """The body of `marks`; null says that nobody has looked at the file."""
+
+    sensitive_marks: Annotated[list[Mark], msgspec.Meta(max_length=100)] | None
+
+
+class DeleteBatch(msgspec.Struct, kw_only=True, frozen=True):
+    """The body of `batches/delete`."""
+
+    file_ids: Annotated[list[str], msgspec.Meta(max_length=100)] = []
+
+
+class Count(msgspec.Struct, frozen=True):
+    """How many files were deleted."""
+
+    count: int
+
+
+class FileReference(msgspec.Struct, kw_only=True, frozen=True):
+    """Who uses a file, with the original service's field names."""
+
+    id: UUID
+    file_id: str
+    usage: str
+    resource_id: str
+    expired_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None = None
+
+    @classmethod
+    def from_row(cls, row: Any) -> "FileReference":
+        """Build from a row of `file_references`."""
+        names = ("id", "file_id", "usage", "resource_id", "expired_at", "created_at", "updated_at")
+        return cls(**{name: row[name] for name in names})
 
 
 class CloudFile(msgspec.Struct, kw_only=True, frozen=True):

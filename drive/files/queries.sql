@@ -1,10 +1,50 @@
 -- name: by_id
 select * from file_details where id = $1;
 
+-- name: guarded_by_id
+-- A file, and what its bundle asks of readers; those columns are null where it is in none.
+select
+    d.*,
+    b.id as b_id, b.account_id as b_account_id, b.passcode_hash as b_passcode_hash, b.realm_id as b_realm_id,
+    b.expired_at as b_expired_at, b.deleted_at as b_deleted_at
+from file_details d
+left join bundles b on b.id = d.bundle_id
+where d.id = $1;
+
 -- name: rename
 update files set name = $3, updated_at = now()
 where id = $1 and account_id = $2 and deleted_at is null
 returning id;
+
+-- name: set_marks
+update files set sensitive_marks = $3, updated_at = now()
+where id = $1 and account_id = $2 and deleted_at is null
+returning id;
+
+-- name: set_meta
+update files set user_meta = $3, updated_at = now()
+where id = $1 and account_id = $2 and deleted_at is null
+returning id;
+
+-- name: set_recycled
+update files set is_marked_recycle = $3, updated_at = now()
+where id = $1 and account_id = $2 and deleted_at is null
+returning id;
+
+-- name: references
+-- Those in force. The total comes with every row, and with a row of nulls where the page is empty.
+-- $1 file, $2 offset, $3 take
+with total as (
+    select count(*) as total from file_references
+    where file_id = $1 and (expired_at is null or expired_at > now())
+),
+page as (
+    select * from file_references
+    where file_id = $1 and (expired_at is null or expired_at > now())
+    order by created_at, id
+    offset $2 limit $3
+)
+select total.total, page.* from total left join page on true order by page.created_at, page.id;
 
 -- name: mine
 -- The total comes with every row, and with a row of nulls where the page is empty. The order is put in by name, from a
@@ -39,12 +79,14 @@ left join file_details d on d.id = page.id
 order by page.place;
 
 -- name: delete
--- Deletes an account's files; an object whose last file goes is deleted by a job, after this has committed.
--- The counts are taken from the locked rows: two deletions at once see each other's.
+-- Deletes a page of files; an object whose last file goes is deleted by a job, after this has committed. Which files, and
+-- how many, is put in from a fixed table. The counts are taken from the locked rows: two deletions at once see each
+-- other's. All deletions lock in one order, so that none waits for another that waits for it.
 with target as (
     select id, object_id from files
-    where account_id = $1 and id = any($2) and deleted_at is null
-    order by id
+    where deleted_at is null and {which}
+    order by pool_id, id
+    limit {page}
     for update
 ),
 gone as (

@@ -1,14 +1,16 @@
 """What can be done with files."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
+from drive.bundles.access import BundleAccess
+from drive.bundles.interfaces import Guard, Visitor
 from drive.db.database import Database
 from drive.db.queries import load_queries
 from drive.errors import Code, DriveError, not_found
-from drive.files.interfaces import CloudFile
+from drive.files.interfaces import CloudFile, FileReference, Mark
 from drive.ids import is_id
 
 QUERIES = load_queries(__package__)
@@ -23,6 +25,14 @@ _ORDERS = {
     ("size", False): "size_bytes, id",
 }
 ORDERS = frozenset(name for name, _ in _ORDERS)
+
+DELETION_PAGE = 500
+_DELETIONS = {
+    "chosen": "account_id = $1 and id = any($2)",
+    "recycled of account": "is_marked_recycle and account_id = $1",
+    "recycled of pool": "is_marked_recycle and pool_id = $1",
+    "recycled": "is_marked_recycle",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +49,9 @@ class Filter:
 class Files:
     """Files by id, and the files of an account."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, bundle_access: BundleAccess) -> None:
         self._database = database
+        self._bundle_access = bundle_access
 
     async def get(self, file_id: str) -> CloudFile:
         """Return a file that is not deleted.
@@ -49,23 +60,24 @@ class Files:
             DriveError: NOT_FOUND.
 
         """
-        row = await self._database.fetchrow(QUERIES["by_id"], file_id) if is_id(file_id) else None
-        if row is None:
-            raise not_found("File")
-        return CloudFile.from_row(row)
+        return CloudFile.from_row(await self._row("by_id", file_id))
 
-    async def readable(self, file_id: str, reader: Callable[[], Awaitable[UUID | None]]) -> CloudFile:
-        """Return a file that the reader may see. `reader` tells who it is, and is asked only where it matters.
+    async def readable(self, file_id: str, visitor: Visitor) -> CloudFile:
+        """Return a file that the visitor may see.
 
         Raises:
-            DriveError: NOT_FOUND; UNAUTHORIZED where the pool does not serve anonymous readers.
+            DriveError: NOT_FOUND; UNAUTHORIZED where the pool does not serve anonymous readers; for a file in a bundle,
+                as `BundleAccess.check`.
 
         """
-        file = await self.get(file_id)
-        if not file.pool.policy_config.allow_anonymous and await reader() is None:
+        row = await self._row("guarded_by_id", file_id)
+        file = CloudFile.from_row(row)
+        if not file.pool.policy_config.allow_anonymous and await visitor.identify() is None:
             raise DriveError(Code.UNAUTHORIZED, "This file is only for those who have signed in.")
-        if _is_for_its_owner_only(file) and await reader() != file.account_id:
+        if _is_for_its_owner_only(file) and await visitor.identify() != file.account_id:
             raise not_found("File")
+        if file.bundle_id is not None:
+            await self._bundle_access.check(Guard.from_row(row, "b_"), visitor, "File")
         return file
 
     async def mine(self, account_id: UUID, which: Filter, *, offset: int, take: int) -> tuple[list[CloudFile], int]:
@@ -83,10 +95,40 @@ class Files:
             DriveError: NOT_FOUND; another account's file is as good as absent.
 
         """
-        known = is_id(file_id) and await self._database.fetchval(QUERIES["rename"], file_id, account_id, name)
-        if not known:
-            raise not_found("File")
-        return await self.get(file_id)
+        return await self._changed("rename", account_id, file_id, name)
+
+    async def mark(self, account_id: UUID, file_id: str, marks: list[Mark] | None) -> CloudFile:
+        """Replace the sensitive marks of an account's file; they are kept in order, each once.
+
+        Raises:
+            DriveError: NOT_FOUND; another account's file is as good as absent.
+
+        """
+        distinct = None if marks is None else sorted({int(mark) for mark in marks})
+        return await self._changed("set_marks", account_id, file_id, distinct)
+
+    async def describe(self, account_id: UUID, file_id: str, user_meta: dict[str, Any]) -> CloudFile:
+        """Replace what the owner has noted of a file.
+
+        Raises:
+            DriveError: NOT_FOUND; another account's file is as good as absent.
+
+        """
+        return await self._changed("set_meta", account_id, file_id, user_meta)
+
+    async def recycle(self, account_id: UUID, file_id: str, *, recycled: bool) -> CloudFile:
+        """Put an account's file into the recycle bin, where only its owner sees it, or take it out again.
+
+        Raises:
+            DriveError: NOT_FOUND; another account's file is as good as absent.
+
+        """
+        return await self._changed("set_recycled", account_id, file_id, recycled)
+
+    async def references(self, file_id: str, *, offset: int, take: int) -> tuple[list[FileReference], int]:
+        """Return a page of the references in force to a file, oldest first, and how many there are in all."""
+        rows = await self._database.fetch(QUERIES["references"], file_id, offset, take)
+        return [FileReference.from_row(row) for row in rows if row["id"] is not None], rows[0]["total"]
 
     async def delete(self, account_id: UUID, file_id: str) -> CloudFile:
         """Delete an account's file; its bytes go too, unless another file of the account shares them.
@@ -96,10 +138,31 @@ class Files:
 
         """
         file = await self.get(file_id)
-        deleted = await self._database.fetch(QUERIES["delete"], account_id, [file_id])
-        if not deleted:
+        if not await self.delete_many(account_id, [file_id]):
             raise not_found("File")
         return file
+
+    async def delete_many(self, account_id: UUID, file_ids: list[str]) -> list[str]:
+        """Delete those of up to `DELETION_PAGE` files that are the account's, in one statement; return their ids."""
+        known = [file_id for file_id in file_ids if is_id(file_id)]
+        return [row["id"] for row in await self._database.fetch(deletion("chosen"), account_id, known)]
+
+    async def _row(self, query: str, file_id: str) -> Any:
+        row = await self._database.fetchrow(QUERIES[query], file_id) if is_id(file_id) else None
+        if row is None:
+            raise not_found("File")
+        return row
+
+    async def _changed(self, query: str, account_id: UUID, file_id: str, value: Any) -> CloudFile:
+        known = is_id(file_id) and await self._database.fetchval(QUERIES[query], file_id, account_id, value)
+        if not known:
+            raise not_found("File")
+        return await self.get(file_id)
+
+
+def deletion(which: str) -> str:
+    """Return the statement that deletes up to `DELETION_PAGE` of these files."""
+    return QUERIES["delete"].replace("{which}", _DELETIONS[which]).replace("{page}", str(DELETION_PAGE))
 
 
 def _is_for_its_owner_only(file: CloudFile) -> bool:

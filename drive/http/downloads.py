@@ -1,6 +1,7 @@
 """Send a stored file, or the part of it that is asked for."""
 
 import asyncio
+import re
 from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
@@ -10,7 +11,7 @@ from typing import BinaryIO
 import structlog
 from aiohttp import web
 
-from drive.errors import Code, DriveError, not_found
+from drive.errors import Code, DriveError, invalid, not_found
 from drive.http.disposition import content_disposition, is_inline_safe
 from drive.http.problems import REQUEST_ID, problem
 from drive.http.ranges import Plan, plan
@@ -19,6 +20,24 @@ log = structlog.get_logger()
 
 # What is shown inline can do nothing here: no script, no plugin, no form, no request to this origin.
 _SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+
+_MIME_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+([ \t]*;[\x20-\x7e]*)?", re.ASCII)
+
+
+def type_to_send(mime_type: str, wanted: str | None) -> str:
+    """Return what a file is sent as: the wanted type, where a browser does no more than show it, else its own.
+
+    Any visitor can ask for a type, so that none may be had that lets the bytes run, here or as a part of another page.
+
+    Raises:
+        DriveError: VALIDATION_ERROR, where the wanted type is none.
+
+    """
+    if wanted is None:
+        return mime_type
+    if not _MIME_TYPE.fullmatch(wanted):
+        raise invalid("overrideMimeType", "must be a MIME type such as image/png.")
+    return wanted if is_inline_safe(wanted) else mime_type
 
 
 async def send_file(

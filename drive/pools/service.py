@@ -20,6 +20,18 @@ class Pools:
         """Return the pools that the account can see, oldest first."""
         return [Pool.from_row(row) for row in await self._database.fetch(QUERIES["listed"], account_id)]
 
+    async def get(self, pool_id: UUID) -> Pool:
+        """Return a pool, whoever may use it.
+
+        Raises:
+            DriveError: NOT_FOUND.
+
+        """
+        row = await self._database.fetchrow(QUERIES["by_id"], pool_id)
+        if row is None:
+            raise not_found("Pool")
+        return Pool.from_row(row)
+
     async def usable(self, pool_id: UUID, account_id: UUID) -> Pool:
         """Return a pool that the account may upload to.
 
@@ -27,8 +39,7 @@ class Pools:
             DriveError: NOT_FOUND; another account's private pool is as good as absent.
 
         """
-        row = await self._database.fetchrow(QUERIES["by_id"], pool_id)
-        pool = Pool.from_row(row) if row else None
-        if pool is None or not pool.is_usable_by(account_id):
+        pool = await self.get(pool_id)
+        if not pool.is_usable_by(account_id):
             raise not_found("Pool")
         return pool

@@ -1,20 +1,20 @@
 """Packets that tell an account's devices how its uploads go."""
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import structlog
 
+from drive.clients.outbox import Outbox
 from drive.clients.ring import RingClient
 from drive.files.interfaces import CloudFile
 from drive.uploads.interfaces import Task
 
 log = structlog.get_logger()
 
-_QUEUE_PACKETS = 1000
 _REMEMBERED_UPLOADS = 10_000
 
 
@@ -24,12 +24,11 @@ class Feed:
     A packet is news, not state: when ring is slow or down they are dropped with a log line, and no request waits.
     """
 
-    def __init__(self, ring: RingClient, *, min_bytes: int, interval_s: float) -> None:
+    def __init__(self, ring: RingClient, outbox: Outbox, *, min_bytes: int, interval_s: float) -> None:
         self._ring = ring
+        self._outbox = outbox
         self._min_bytes = min_bytes
         self._interval_s = interval_s
-        self._waiting: deque[tuple[UUID, str, dict[str, Any]]] = deque()
-        self._pushing: asyncio.Task[None] | None = None
         self._told_at_s: OrderedDict[str, float] = OrderedDict()
 
     def created(self, task: Task) -> None:
@@ -83,30 +82,12 @@ class Feed:
         data = {"task_id": task.id, "file_name": task.file_name, "file_size": task.size_bytes, "failed_at": _now()}
         self._push(task.account_id, "upload.failed", data | {"error_message": reason})
 
-    async def drain(self, *, timeout_s: float) -> None:
-        """Wait until all packets are out, or drop what is left after `timeout_s`."""
-        if self._pushing is None:
-            return
-        _, late = await asyncio.wait([self._pushing], timeout=timeout_s)
-        for task in late:
-            task.cancel()
-            await asyncio.wait([task])
-
     def _push(self, account_id: UUID, kind: str, data: dict[str, Any]) -> None:
-        if len(self._waiting) >= _QUEUE_PACKETS:
-            log.warning("Packet dropped", packet=kind, reason="ring is too slow")
-            return
-        self._waiting.append((account_id, kind, data))
-        if self._pushing is None or self._pushing.done():
-            self._pushing = asyncio.create_task(self._push_all(), name="push packets")
-
-    async def _push_all(self) -> None:
-        while self._waiting:
-            account_id, kind, data = self._waiting.popleft()
-            try:
-                await self._ring.push(account_id, kind, data)
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with ring, the next packet may get through
-                log.warning("Packet dropped", packet=kind, reason=type(error).__name__)
+        self._outbox.post(
+            "ring",
+            lambda: self._ring.push(account_id, kind, data),
+            lambda reason: log.warning("Packet dropped", packet=kind, reason=reason),
+        )
 
 
 def _now() -> str:

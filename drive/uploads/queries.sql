@@ -3,10 +3,14 @@
 select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 0));
 
 -- name: used_bytes
--- What counts against the quota, weighed by pool: files that are there, and uploads that may still become files.
+-- What counts against the quota, weighed by pool: files that are there, those that wait to be purged, and uploads that
+-- may still become files.
 select coalesce(sum(size_bytes * cost_multiplier), 0)::double precision
 from (
     select u.size_bytes, p.cost_multiplier from usage u join pools p on p.id = u.pool_id where u.account_id = $1
+    union all
+    select f.size_bytes, p.cost_multiplier from files f join pools p on p.id = f.pool_id
+    where f.account_id = $1 and f.is_marked_recycle and f.deleted_at is null
     union all
     select t.size_bytes, p.cost_multiplier from upload_tasks t join pools p on p.id = t.pool_id
     where t.account_id = $1 and t.status = 1
@@ -25,14 +29,20 @@ select f.id
 from objects o join files f on f.object_id = o.id
 where o.account_id = $1 and o.pool_id = $2 and o.sha256 = $3 and o.size_bytes = $4
     and f.deleted_at is null and not f.is_marked_recycle and (f.expired_at is null or f.expired_at > now())
+    and f.bundle_id is not distinct from $5
 order by f.created_at, f.id
 limit 1;
 
--- name: owns_bundle
-select exists (select from bundles where id = $1 and account_id = $2 and deleted_at is null);
+-- name: own_bundle_has_expired
+-- No row where the account has no such bundle.
+select expired_at is not null and expired_at <= now() from bundles
+where id = $1 and account_id = $2 and deleted_at is null;
 
 -- name: index_file
-insert into file_indexes (account_id, path, file_id) values ($1, $2, $3) on conflict do nothing;
+-- The file is locked first, so that it cannot be deleted meanwhile and leave its entry behind.
+insert into file_indexes (account_id, path, file_id)
+select $1, $2::text, id from files where id = $3 and deleted_at is null for update
+on conflict do nothing;
 
 -- name: with_chunks
 -- Both at one moment: the chunks are forgotten when another request ends the upload.
@@ -71,6 +81,7 @@ update upload_tasks set size_bytes = $2 where id = $1 and status = 1 returning *
 -- name: complete
 -- The task's end, the file and its object in one statement: all of it happens, or none.
 -- Content that the account already has in this pool is shared, and the copy just promoted is deleted by a job.
+-- A bundle that was deleted meanwhile takes the file along into the recycle bin; the lock lets no deletion come between.
 with task as (
     update upload_tasks
     set status = 3, completed_at = now(), updated_at = now(), last_activity_at = now()
@@ -83,11 +94,15 @@ object as (
     on conflict (account_id, pool_id, sha256) do update set reference_count = objects.reference_count + 1
     returning id
 ),
+bundle as (select b.deleted_at from task t join bundles b on b.id = t.bundle_id for share of b),
 file as (
     insert into files (
-        id, account_id, object_id, pool_id, bundle_id, name, mime_type, size_bytes, expired_at, uploaded_at
+        id, account_id, object_id, pool_id, bundle_id, name, mime_type, size_bytes, expired_at, uploaded_at,
+        is_marked_recycle
     )
-    select t.file_id, t.account_id, o.id, t.pool_id, t.bundle_id, t.file_name, t.content_type, $3, t.file_expired_at, now()
+    select
+        t.file_id, t.account_id, o.id, t.pool_id, t.bundle_id, t.file_name, t.content_type, $3, t.file_expired_at, now(),
+        exists (select from bundle where deleted_at is not null)
     from task t, object o
     returning id
 ),
@@ -141,3 +156,87 @@ select id from ended;
 
 -- name: active_among
 select id from upload_tasks where status = 1 and id = any($1);
+
+-- name: history
+-- A page of an account's uploads with the chunks that each has. The order is put in by name, from a fixed table. The total
+-- comes with every row, and with a row of nulls where the page is empty.
+-- $1 account, $2 status, or null, $3 offset, $4 take
+with total as (
+    select count(*) as total from upload_tasks where account_id = $1 and ($2::smallint is null or status = $2)
+),
+page as (
+    select *, row_number() over (order by {order}) as place from upload_tasks
+    where account_id = $1 and ($2::smallint is null or status = $2)
+    order by {order}
+    offset $3 limit $4
+)
+select
+    total.total, page.*, p.name as pool_name,
+    array(select chunk_index from upload_chunks c where c.task_id = page.id order by chunk_index) as chunks
+from total
+left join page on true
+left join pools p on p.id = page.pool_id
+order by page.place;
+
+-- name: recent
+select t.*, (select count(*) from upload_chunks c where c.task_id = t.id) as chunks_uploaded
+from upload_tasks t
+where t.account_id = $1
+order by t.last_activity_at desc, t.id
+limit $2;
+
+-- name: details
+select
+    t.*, p.name as pool_name, p.description as pool_description,
+    b.name as bundle_name, b.description as bundle_description,
+    array(select chunk_index from upload_chunks c where c.task_id = t.id order by chunk_index) as chunks
+from upload_tasks t
+join pools p on p.id = t.pool_id
+left join bundles b on b.id = t.bundle_id and b.deleted_at is null
+where t.id = $1;
+
+-- name: statistics
+-- What arrived of an upload in progress is the sum of its chunks; the last of an upload is what is left for it.
+-- $1 account, $2 how many of the latest uploads
+with counts as (
+    select
+        count(*) as total_tasks,
+        count(*) filter (where status = 1) as in_progress_tasks,
+        count(*) filter (where status = 3) as completed_tasks,
+        count(*) filter (where status = 4) as failed_tasks,
+        count(*) filter (where status = 6) as expired_tasks,
+        coalesce(sum(size_bytes) filter (where status = 3), 0)::bigint as completed_bytes
+    from upload_tasks
+    where account_id = $1
+),
+arriving as (
+    select
+        t.chunks_count, count(c.task_id) as chunks_uploaded,
+        sum(least(t.chunk_size_bytes, t.size_bytes - c.chunk_index * t.chunk_size_bytes))
+            filter (where c.task_id is not null) as arrived_bytes
+    from upload_tasks t left join upload_chunks c on c.task_id = t.id
+    where t.account_id = $1 and t.status = 1
+    group by t.id
+),
+arrived as (
+    select
+        coalesce(sum(arrived_bytes), 0)::bigint as arrived_bytes,
+        coalesce(avg(case when chunks_count = 0 then 100 else 100.0 * chunks_uploaded / chunks_count end), 0)::double precision
+            as average_progress
+    from arriving
+),
+recent as (
+    select t.*, (select count(*) from upload_chunks c where c.task_id = t.id) as chunks_uploaded
+    from upload_tasks t
+    where t.account_id = $1
+    order by t.last_activity_at desc, t.id
+    limit $2
+)
+select counts.*, arrived.*, recent.*
+from counts cross join arrived left join recent on true
+order by recent.last_activity_at desc, recent.id;
+
+-- name: forget_failed
+-- Cancelled ones too: the original knew no such end, and called them failed.
+with gone as (delete from upload_tasks where account_id = $1 and status in (4, 5, 6) returning id)
+select count(*) from gone;

@@ -69,7 +69,8 @@ class Uploads:
         """Reserve quota for a new upload; or, for content that the account has in this pool already, return its file.
 
         Raises:
-            DriveError: FORBIDDEN, NOT_FOUND (pool, bundle), VALIDATION_ERROR, TOO_LARGE, QUOTA_EXCEEDED.
+            DriveError: FORBIDDEN, NOT_FOUND (pool, bundle), CONFLICT (the bundle has expired), VALIDATION_ERROR,
+                TOO_LARGE, QUOTA_EXCEEDED.
 
         """
         wanted = checks.request(wanted)
@@ -80,7 +81,7 @@ class Uploads:
         sha256 = checks.declared_sha256(wanted.hash)
         if sha256 is not None:
             existing = await self._database.fetchval(
-                QUERIES["same_content"], account.id, pool.id, sha256, wanted.file_size
+                QUERIES["same_content"], account.id, pool.id, sha256, wanted.file_size, wanted.bundle_id
             )
             if existing:
                 if path is not None:
@@ -211,8 +212,13 @@ class Uploads:
         return pool
 
     async def _check_bundle(self, account: Account, bundle_id: UUID | None) -> None:
-        if bundle_id and not await self._database.fetchval(QUERIES["owns_bundle"], bundle_id, account.id):
+        if bundle_id is None:
+            return
+        has_expired = await self._database.fetchval(QUERIES["own_bundle_has_expired"], bundle_id, account.id)
+        if has_expired is None:
             raise not_found("Bundle")
+        if has_expired:
+            raise DriveError(Code.CONFLICT, "This bundle has expired. Change its expired_at first.")
 
     async def _reserve(
         self,

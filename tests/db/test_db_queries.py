@@ -86,14 +86,29 @@ def test_a_package_is_read_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 async def test_every_query_of_the_service_fits_the_schema(database_url: str) -> None:
-    """What is put in by name, such as an order, is a column here."""
+    """What is put in by name is a condition, a number or a part of a statement here."""
+    put_in = {
+        "{which}": "$1::text is not null",
+        "{match}": "$3::text is null",
+        "{page}": "1",
+        "{entries}": "(select * from file_indexes where path = $2)",
+        "{order}": "now()",
+    }
     connection = await asyncpg.connect(database_url)
     root = Path(drive.__file__).parent
     for path in sorted(root.rglob("queries.sql")):
         package = ".".join(path.parent.relative_to(root.parent).parts)
-        for name, query in load_queries(package).items():
+        queries = load_queries(package)
+        parts = put_in | {f"{{{name}}}": query for name, query in queries.items()}
+        for name, query in queries.items():
+            if any(f"{{{name}}}" in other for other in queries.values()):
+                continue  # a part of another
             try:
-                await connection.prepare(re.sub(r"\{\w+\}", "id", query))
+                await connection.prepare(_filled(query, parts))
             except asyncpg.PostgresError as error:
                 pytest.fail(f"{package}, {name!r}: {error}")
     await connection.close()
+
+
+def _filled(query: str, parts: dict[str, str]) -> str:
+    return re.sub(r"\{\w+\}", lambda match: _filled(parts[match[0]], parts), query)

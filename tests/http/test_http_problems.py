@@ -229,7 +229,7 @@ class ClosedError(web.HTTPClientError):
         (web.HTTPBadRequest(reason="No {}"), 400, "VALIDATION_ERROR", "No {}"),
         (web.HTTPForbidden(), 403, "FORBIDDEN", "Forbidden"),
         (web.HTTPGone(), 410, "VALIDATION_ERROR", "Gone"),
-        (web.HTTPTooManyRequests(), 429, "VALIDATION_ERROR", "Too Many Requests"),
+        (web.HTTPTooManyRequests(), 429, "TOO_MANY_REQUESTS", "Too Many Requests"),
         (web.HTTPBadGateway(), 502, "SERVER_ERROR", "Bad Gateway"),
         (web.HTTPServiceUnavailable(), 503, "UNAVAILABLE", "Service Unavailable"),
         (ClosedError(), 499, "VALIDATION_ERROR", ""),

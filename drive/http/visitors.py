@@ -1,0 +1,38 @@
+"""Who comes for something that is shared."""
+
+from uuid import UUID
+
+from aiohttp import web
+
+from drive.bundles.interfaces import Visitor
+from drive.http.auth import reader_of
+from drive.http.params import Params
+
+_HEADER = "X-Passcode"
+_MOST_CHARS = 256
+
+
+def visitor_of(request: web.Request) -> Visitor:
+    """Return who sent the request, on a route for anybody, with the passcode of its header or of its query.
+
+    Proxies and browsers write queries down, so that the header is the better place; clients of the original know only
+    the query.
+
+    Raises:
+        DriveError: VALIDATION_ERROR, where no passcode can look like this.
+
+    """
+    header = request.headers.get(_HEADER)
+    given = Params({"passcode": header} if header else request.query)
+    known: list[UUID | None] = []
+
+    async def identify() -> UUID | None:
+        if not known:  # a token that is nobody's is asked about anew each time
+            known.append(await reader_of(request))
+        return known[0]
+
+    return Visitor(
+        identify=identify,
+        passcode=given.text("passcode", most_chars=_MOST_CHARS),
+        address=request.remote,
+    )
