@@ -8,8 +8,7 @@ from drive.billing.service import Billing
 from drive.http.answers import answer
 from drive.http.auth import account_of
 from drive.http.params import Params
-from drive.http.routes import Route
-from drive.pools.interfaces import POOL_ID
+from drive.http.routes import UUID_PATTERN, Route
 
 
 class BillingHandlers:
@@ -24,7 +23,7 @@ class BillingHandlers:
             Route("GET", "/api/billing/quota", self.quota),
             Route("GET", "/api/billing/quota/records", self.records),
             Route("GET", "/api/billing/usage", self.usage),
-            Route("GET", f"/api/billing/usage/{{poolId:{POOL_ID}}}", self.pool_usage),
+            Route("GET", f"/api/billing/usage/{{poolId:{UUID_PATTERN}}}", self.pool_usage),
         ]
 
     async def quota(self, request: web.Request) -> web.Response:

@@ -10,11 +10,11 @@ from drive.http.answers import answer
 from drive.http.auth import account_of
 from drive.http.bodies import read_json
 from drive.http.params import MOST_TAKE, Page, Params
-from drive.http.routes import Access, Route
+from drive.http.routes import UUID_PATTERN, Access, Route
 from drive.http.trail import Trail
 from drive.http.visitors import visitor_of
 
-_ID = "{id:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}}"
+_ID = f"{{id:{UUID_PATTERN}}}"
 
 
 class BundleHandlers:

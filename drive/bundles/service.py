@@ -3,7 +3,6 @@
 import os
 from base64 import b32encode
 from collections.abc import Iterator
-from typing import Any
 from uuid import UUID
 
 from drive.bundles.access import BundleAccess
@@ -12,7 +11,7 @@ from drive.bundles.interfaces import BundleBody, FileBundle, Guard, Visitor
 from drive.bundles.passcodes import Passcodes
 from drive.clients.accounts import AccountsClient
 from drive.clients.realms import RealmsClient
-from drive.db.database import Database
+from drive.db.database import Database, unique_or
 from drive.db.queries import load_queries
 from drive.errors import Code, DriveError, not_found
 from drive.files.interfaces import CloudFile
@@ -106,9 +105,7 @@ class Bundles:
         if wanted.slug is not None and wanted.slug != await self._own_slug(account_id, bundle_id):
             await self._check_subscription(account_id)
         await self._check_realm(account_id, wanted.realm_id)
-        row = await self._changed(
-            bundle_id,
-            account_id,
+        values = (
             wanted.slug,
             wanted.name,
             wanted.description,
@@ -116,6 +113,8 @@ class Bundles:
             wanted.expired_at,
             wanted.realm_id,
         )
+        with unique_or(_slug_taken()):
+            row = await self._database.fetchrow(QUERIES["change"], bundle_id, account_id, *values)
         if row is None:
             raise not_found("Bundle")
         return FileBundle.from_row(row)
@@ -148,16 +147,6 @@ class Bundles:
         if slug is None:
             raise not_found("Bundle")
         return slug
-
-    async def _changed(self, *values: Any) -> Any:
-        try:
-            return await self._database.fetchrow(QUERIES["change"], *values)
-        except Exception as error:
-            import asyncpg  # not before the query, which imports it in a thread
-
-            if not isinstance(error, asyncpg.UniqueViolationError):
-                raise
-            raise _slug_taken() from error
 
     async def _check_subscription(self, account_id: UUID) -> None:
         if await self._accounts.tier(account_id) == 0:

@@ -1,19 +1,32 @@
 """What services ask the database through."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from drive.db.outage import Outage, is_outage
-from drive.errors import unavailable
+from drive.errors import DriveError, unavailable
 
 if TYPE_CHECKING:
     from asyncpg import Pool, Record
     from asyncpg.pool import PoolConnectionProxy
 
     from drive.lazy import Lazy
+
+
+@contextmanager
+def unique_or(conflict: DriveError) -> Iterator[None]:
+    """Raise `conflict` where a statement in the block would store twice what may be there once."""
+    try:
+        yield
+    except Exception as error:
+        import asyncpg  # not before the statement: the pool imports it in a thread, and here the event loop would wait
+
+        if not isinstance(error, asyncpg.UniqueViolationError):
+            raise
+        raise conflict from error
 
 
 class Queryable(ABC):

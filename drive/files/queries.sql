@@ -65,7 +65,7 @@ with total as (
     end as total
 ),
 page as (
-    select id, row_number() over (order by {order}) as place from files
+    select id, row_number() over (order by {order}) as place from files f
     where account_id = $1 and deleted_at is null and is_marked_recycle = $3
         and ($2::uuid is null or pool_id = $2)
         and ($4::text is null or position(lower($4) in lower(name)) > 0)

@@ -16,15 +16,15 @@ from drive.ids import is_id
 QUERIES = load_queries(__package__)
 
 # By name and whether descending. Ties are broken so that each is one of the indexes, read in one direction.
-_ORDERS = {
-    ("date", True): "created_at desc, id",
-    ("date", False): "created_at, id desc",
-    ("name", True): "name desc, id desc",
-    ("name", False): "name, id",
-    ("size", True): "size_bytes desc, id desc",
-    ("size", False): "size_bytes, id",
+ORDER_BY = {
+    ("date", True): "f.created_at desc, f.id",
+    ("date", False): "f.created_at, f.id desc",
+    ("name", True): "f.name desc, f.id desc",
+    ("name", False): "f.name, f.id",
+    ("size", True): "f.size_bytes desc, f.id desc",
+    ("size", False): "f.size_bytes, f.id",
 }
-ORDERS = frozenset(name for name, _ in _ORDERS)
+ORDERS = frozenset(name for name, _ in ORDER_BY)
 
 DELETION_PAGE = 500
 _DELETIONS = {
@@ -82,7 +82,7 @@ class Files:
 
     async def mine(self, account_id: UUID, which: Filter, *, offset: int, take: int) -> tuple[list[CloudFile], int]:
         """Return a page of an account's files, and how many there are in all."""
-        query = QUERIES["mine"].replace("{order}", _ORDERS[which.order, which.descending])
+        query = QUERIES["mine"].replace("{order}", ORDER_BY[which.order, which.descending])
         rows = await self._database.fetch(
             query, account_id, which.pool_id, which.recycled, which.name_part, offset, take
         )

@@ -5,26 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from drive.db.database import Database
+from drive.db.database import Database, unique_or
 from drive.db.queries import load_queries
 from drive.errors import Code, DriveError, invalid, not_found
 from drive.files.interfaces import CloudFile
-from drive.files.service import Filter, deletion
+from drive.files.service import ORDER_BY, Filter, deletion
 from drive.folders.interfaces import Browsed, Cleared, Created, Everything, FileIndex, Found, Moved, Removed
 from drive.folders.paths import normalise
 from drive.ids import is_id
 
 QUERIES = load_queries(__package__)
 
-# By name and whether descending, as drive.files has them: each is one of the indexes, read in one direction.
-_ORDERS = {
-    ("date", True): "f.created_at desc, f.id",
-    ("date", False): "f.created_at, f.id desc",
-    ("name", True): "f.name desc, f.id desc",
-    ("name", False): "f.name, f.id",
-    ("size", True): "f.size_bytes desc, f.id desc",
-    ("size", False): "f.size_bytes, f.id",
-}
 # All entries are read in the order of the account's files, for as long as the page lasts. Those of a folder are fetched
 # first, and nothing is said of whose the files are: a plan made for any folder would search all files of the account.
 _EVERYWHERE = "not materialized (select * from file_indexes where account_id = $1 and $2::text is null)"
@@ -122,7 +113,7 @@ class Folders:
         self, account_id: UUID, which: Filter, *, offset: int, take: int
     ) -> tuple[list[CloudFile], int]:
         """Return a page of the account's files that are in no folder, and how many there are in all."""
-        query = QUERIES["unindexed"].replace("{order}", _ORDERS[which.order, which.descending])
+        query = QUERIES["unindexed"].replace("{order}", ORDER_BY[which.order, which.descending])
         rows = await self._database.fetch(
             query, account_id, which.pool_id, which.recycled, which.name_part, offset, take
         )
@@ -154,13 +145,9 @@ class Folders:
 
         """
         new_path = normalise(new_path, field="new_path")
-        import asyncpg
-
-        try:
+        message = "The file is in that folder already. Remove one of both entries instead."
+        with unique_or(DriveError(Code.CONFLICT, message)):
             row = await self._database.fetchrow(QUERIES["move"], account_id, index_id, new_path)
-        except asyncpg.UniqueViolationError as error:
-            message = "The file is in that folder already. Remove one of both entries instead."
-            raise DriveError(Code.CONFLICT, message) from error
         if row is None:
             raise not_found("File index")
         return Moved(
@@ -222,7 +209,7 @@ class Folders:
             QUERIES["listed"]
             .replace("{entries}", _EVERYWHERE if path is None else _IN_FOLDER)
             .replace("{match}", _OF_ACCOUNT + match if path is None else match)
-            .replace("{order}", _ORDERS[view.order, view.descending])
+            .replace("{order}", ORDER_BY[view.order, view.descending])
             .replace("{folders}", QUERIES["folders"] if folders_take else _NO_FOLDERS)
         )
         paging = (folders_after, folders_take) if folders_take else ()

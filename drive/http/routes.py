@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+UUID_PATTERN = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+"""For a part of a path: `/api/pools/{id:…}`."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 

@@ -8,9 +8,8 @@ from drive.files.interfaces import Count
 from drive.files.recycling import Recycling
 from drive.http.answers import answer
 from drive.http.auth import account_of
-from drive.http.routes import Route
+from drive.http.routes import UUID_PATTERN, Route
 from drive.http.trail import Trail
-from drive.pools.interfaces import POOL_ID
 from drive.pools.service import Pools
 
 
@@ -26,7 +25,7 @@ class PoolHandlers:
         """Return what is served here."""
         return [
             Route("GET", "/api/pools", self.listed),
-            Route("DELETE", f"/api/pools/{{id:{POOL_ID}}}/recycle", self.purge),
+            Route("DELETE", f"/api/pools/{{id:{UUID_PATTERN}}}/recycle", self.purge),
         ]
 
     async def listed(self, request: web.Request) -> web.Response:

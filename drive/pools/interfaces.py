@@ -8,9 +8,6 @@ import msgspec
 
 from drive.errors import Code, DriveError
 
-POOL_ID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-"""The pattern of a pool's id in a path."""
-
 
 class Policy(msgspec.Struct, kw_only=True, frozen=True):
     """What may be uploaded to a pool, and by whom."""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest_asyncio
 from serve_support import CREATING, channels, peer_connections, tcp_connections, threads, watching
@@ -120,6 +121,8 @@ async def test_the_event_loop_never_waits_for_a_heavy_import(settings: Settings)
     async with serving(settings, command=(sys.executable, "-c", _TELLING_THREADS)) as serve:
         wrong = await serve.api.get("/api/files/me", headers={"Authorization": "Bearer of-nobody"})
         assert wrong.status == 401
+        moved = await serve.api.post(f"/api/index/move/{UUID(int=1)}", json={"new_path": "/a"})
+        assert moved.status == 404
         file = await serve.api.upload(b"content")
         assert (await serve.api.get(f"/api/files/{file['id']}")).status == 200
         serve.service.process.send_signal(signal.SIGUSR1)
