@@ -1,11 +1,16 @@
-"""The whole wiring, from top to bottom. Building it opens nothing: no file, no socket, no heavy import."""
+"""The wiring of all that `drive serve` needs, from top to bottom. What only the worker needs is in worker_container.py.
 
+Building it opens nothing: no file, no socket, no heavy import.
+"""
+
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dict, List, Singleton
 
 from drive.billing.handlers import BillingHandlers
+from drive.billing.orders import Orders
 from drive.billing.service import Billing
 from drive.bundles.access import BundleAccess
 from drive.bundles.attempts import Attempts
@@ -17,31 +22,38 @@ from drive.cache.redis import close_redis, open_redis
 from drive.clients.accounts import AccountsClient
 from drive.clients.action_logs import ActionLogsClient
 from drive.clients.outbox import Outbox
+from drive.clients.payments import PaymentsClient
 from drive.clients.realms import RealmsClient
 from drive.clients.ring import RingClient
+from drive.clients.social_credits import SocialCreditsClient
+from drive.clients.wallets import WalletsClient
 from drive.db.database import Database
 from drive.db.pool import close_pool, open_pool
 from drive.files.handlers import FileHandlers
+from drive.files.permissions import Permissions
 from drive.files.recycling import Recycling
 from drive.files.service import Files
 from drive.folders.handlers import FolderHandlers
 from drive.folders.service import Folders
 from drive.http.auth import Authenticator
 from drive.http.client import close_session, open_session
+from drive.http.docs import DocsHandlers
 from drive.http.health import HealthHandlers, Peer
 from drive.http.trail import Trail
-from drive.jobs.worker import Worker
 from drive.lazy import Channels, Lazy, Once, Stub, Tls
 from drive.pools.handlers import PoolHandlers
 from drive.pools.service import Pools
-from drive.settings import load
+from drive.references.service import References
+from drive.settings import load, parse_tokens
 from drive.storage.local import LocalStore
+from drive.storage.stores import PoolStores
 from drive.uploads.feed import Feed
-from drive.uploads.handlers import UploadHandlers, UploadTaskHandlers
+from drive.uploads.handlers import TusHandlers, UploadHandlers, UploadTaskHandlers
+from drive.uploads.hashes import RunningHashes
 from drive.uploads.history import UploadHistory
 from drive.uploads.limits import Limits
 from drive.uploads.service import Uploads
-from drive.uploads.sweep import Sweep
+from drive.uploads.tus import TusUploads
 
 if TYPE_CHECKING:
     import aiohttp
@@ -54,10 +66,38 @@ if TYPE_CHECKING:
     from drive.proto.realm_pb2_grpc import RealmServiceStub
     from drive.proto.ring_pb2_grpc import RingServiceStub
     from drive.proto.wallet_pb2_grpc import PaymentServiceStub, WalletServiceStub
+    from drive.rpc.server import RpcServer
 
 
 def _where_configured(url: str, redis: "Lazy[redis.asyncio.Redis]") -> "Lazy[redis.asyncio.Redis] | None":
     return redis if url else None
+
+
+def _rpc_server(
+    database: Database,
+    references: References,
+    *,
+    listen: str,
+    cert_file: Path | None,
+    key_file: Path | None,
+    client_ca_file: Path | None,
+    tokens: str,
+    with_reflection: bool,
+) -> "RpcServer":
+    """Import gRPC's part of the service, which only those processes need that serve it."""
+    from drive.files.catalog import Catalog
+    from drive.rpc.server import RpcServer
+    from drive.rpc.tls import ServerTls
+
+    return RpcServer(
+        Catalog(database),
+        references,
+        database,
+        listen=listen,
+        tls=ServerTls(cert_file, key_file, client_ca_file),
+        tokens=parse_tokens(tokens),
+        with_reflection=with_reflection,
+    )
 
 
 class Container(DeclarativeContainer):
@@ -105,7 +145,11 @@ class Container(DeclarativeContainer):
         "drive.proto.wallet_pb2_grpc:PaymentServiceStub", channels, endpoint=_s.payments_endpoint, timeout_s=_deadline_s
     )
     wallets: "Stub[WalletServiceStub]" = Stub(
-        "drive.proto.wallet_pb2_grpc:WalletServiceStub", channels, endpoint=_s.wallets_endpoint, timeout_s=_deadline_s
+        "drive.proto.wallet_pb2_grpc:WalletServiceStub",
+        channels,
+        endpoint=_s.wallets_endpoint,
+        timeout_s=_deadline_s,
+        idempotent=["GetWallet"],
     )
     realms: "Stub[RealmServiceStub]" = Stub(
         "drive.proto.realm_pb2_grpc:RealmServiceStub",
@@ -119,6 +163,7 @@ class Container(DeclarativeContainer):
         channels,
         endpoint=_s.social_credits_endpoint,
         timeout_s=_deadline_s,
+        idempotent=["GetSocialCredit"],
     )
     experiences: "Stub[ExperienceServiceStub]" = Stub(
         "drive.proto.leveling_pb2_grpc:ExperienceServiceStub",
@@ -156,6 +201,7 @@ class Container(DeclarativeContainer):
         timeout_s=_s.http_client_timeout_s,
     )
 
+    are_events_on = Callable(bool, _s.nats_url)
     database = Singleton(Database, database_pool, connect_timeout_s=_s.database_connect_timeout_s)
     cache = Singleton(
         Cache,
@@ -163,7 +209,8 @@ class Container(DeclarativeContainer):
         ttl_s=_s.cache_ttl_s,
         operation_timeout_s=_s.redis_operation_timeout_s,
     )
-    store = Singleton(LocalStore, _s.storage_path)
+    local_store = Singleton(LocalStore, _s.storage_path)
+    stores = Singleton(PoolStores, local_store, database, http_session, storage_path=_s.storage_path)
 
     # ── Services ─────────────────────────────────────────────────────────────────────────────────────────────────────
     accounts_client = Singleton(AccountsClient, auth, permissions, accounts, cache)
@@ -177,7 +224,11 @@ class Container(DeclarativeContainer):
     passcodes = Singleton(Passcodes, Singleton(Attempts))
     bundle_access = Singleton(BundleAccess, passcodes, realms_client)
     bundles = Singleton(Bundles, database, accounts_client, realms_client, passcodes, bundle_access)
-    files = Singleton(Files, database, bundle_access)
+    files = Singleton(Files, database, bundle_access, realms_client)
+    file_permissions = Singleton(
+        Permissions, files, realms_client, Singleton(SocialCreditsClient, social_credits, cache)
+    )
+    references = Singleton(References, database)
     folders = Singleton(Folders, database)
     pools = Singleton(Pools, database)
     recycling = Singleton(Recycling, database, accounts_client, pools)
@@ -189,29 +240,48 @@ class Container(DeclarativeContainer):
             {0: _s.quota_base_mib, 1: _s.quota_tier1_mib, 2: _s.quota_tier2_mib, 3: _s.quota_tier3_mib}
         ),
     )
+    orders = Singleton(
+        Orders,
+        database=database,
+        accounts=accounts_client,
+        payments=Singleton(PaymentsClient, payments),
+        wallets=Singleton(WalletsClient, wallets),
+        price_per_gib=_s.quota_price_per_gib,
+        currency=_s.quota_currency,
+        lifetime_s=_s.quota_order_lifetime_s,
+        deadline_s=_deadline_s,
+    )
     feed = Singleton(Feed, ring_client, outbox, min_bytes=_s.progress_min_bytes, interval_s=_s.progress_interval_s)
+    limits = Singleton(
+        Limits,
+        file_bytes=_s.upload_max_bytes,
+        direct_bytes=_s.upload_direct_max_bytes,
+        chunk_bytes=_s.upload_chunk_bytes,
+        chunk_max_bytes=_s.upload_chunk_max_bytes,
+        chunks_max=_s.upload_chunks_max,
+        lifetime_s=_s.upload_lifetime_s,
+    )
+    hashes = Singleton(RunningHashes)
     uploads = Singleton(
         Uploads,
         database=database,
-        store=store,
+        stores=stores,
         accounts=accounts_client,
         pools=pools,
         billing=billing,
         files=files,
+        file_permissions=file_permissions,
         feed=feed,
-        limits=Singleton(
-            Limits,
-            file_bytes=_s.upload_max_bytes,
-            direct_bytes=_s.upload_direct_max_bytes,
-            chunk_bytes=_s.upload_chunk_bytes,
-            chunk_max_bytes=_s.upload_chunk_max_bytes,
-            chunks_max=_s.upload_chunks_max,
-            lifetime_s=_s.upload_lifetime_s,
-        ),
+        limits=limits,
+        hashes=hashes,
         default_pool_id=_s.default_pool_id,
+        are_events_on=are_events_on,
+    )
+    tus_uploads = Singleton(
+        TusUploads, database=database, stores=stores, uploads=uploads, hashes=hashes, feed=feed, limits=limits
     )
 
-    # ── What answers: HTTP, and the worker's jobs ────────────────────────────────────────────────────────────────────
+    # ── What answers: HTTP, and gRPC where it is listened for ────────────────────────────────────────────────────────
     handlers = List(
         Singleton(
             HealthHandlers,
@@ -224,20 +294,24 @@ class Container(DeclarativeContainer):
                 }
             ),
         ),
-        Singleton(FileHandlers, files, store, recycling, trail),
+        Singleton(DocsHandlers),
+        Singleton(FileHandlers, files, stores, recycling, trail, file_permissions, references),
         Singleton(UploadHandlers, uploads),
+        Singleton(TusHandlers, tus_uploads),
         Singleton(UploadTaskHandlers, Singleton(UploadHistory, database)),
         Singleton(FolderHandlers, folders, trail),
         Singleton(PoolHandlers, pools, recycling, trail),
-        Singleton(BillingHandlers, billing),
+        Singleton(BillingHandlers, billing, orders, trail),
         Singleton(BundleHandlers, bundles, trail),
     )
-    sweep = Singleton(Sweep, database, store)
-    worker = Singleton(
-        Worker,
+    rpc_server: "Singleton[RpcServer]" = Singleton(
+        _rpc_server,
         database,
-        jobs=Dict(delete_object=sweep.provided.delete_object),
-        sweep=sweep,
-        poll_interval_s=_s.worker_poll_interval_s,
-        sweep_interval_s=_s.worker_sweep_interval_s,
+        references,
+        listen=_s.grpc_listen,
+        cert_file=_s.grpc_server_cert_file,
+        key_file=_s.grpc_server_key_file,
+        client_ca_file=_s.grpc_client_ca_file,
+        tokens=_s.grpc_tokens,
+        with_reflection=_s.grpc_reflection,
     )

@@ -25,11 +25,14 @@ class Code(Enum):
     QUOTA_EXCEEDED = Status(403, "RESOURCE_EXHAUSTED", "Quota exceeded")
     METHOD_NOT_ALLOWED = Status(405, "UNIMPLEMENTED", "Method not allowed")
     CONFLICT = Status(409, "FAILED_PRECONDITION", "Conflict with the current state")
+    GONE = Status(410, "NOT_FOUND", "No longer there")
     PRECONDITION_FAILED = Status(412, "FAILED_PRECONDITION", "Precondition failed")
     TOO_LARGE = Status(413, "OUT_OF_RANGE", "Too large")
     UNSUPPORTED_MEDIA_TYPE = Status(415, "INVALID_ARGUMENT", "Unsupported media type")
     RANGE_NOT_SATISFIABLE = Status(416, "OUT_OF_RANGE", "Range not satisfiable")
+    LOCKED = Status(423, "ABORTED", "In use by another request")
     TOO_MANY_REQUESTS = Status(429, "RESOURCE_EXHAUSTED", "Too many requests")
+    CHECKSUM_MISMATCH = Status(460, "INVALID_ARGUMENT", "Not the announced checksum")  # the status is tus's own
     UNAVAILABLE = Status(503, "UNAVAILABLE", "Temporarily unavailable")
     INSUFFICIENT_STORAGE = Status(507, "RESOURCE_EXHAUSTED", "No space left")
 

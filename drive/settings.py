@@ -5,12 +5,22 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from drive.errors import Code, DriveError
 from drive.lazy.endpoint import Endpoint, EndpointError
 
 _MIB = 1024 * 1024
+_DAY_S = 24 * 3600
+_TOKEN_LEAST_CHARS = 32
+_SERVER_CERTIFICATE = (
+    "Write DRIVE_GRPC_SERVER_CERT_FILE=/path/to/cert.pem and DRIVE_GRPC_SERVER_KEY_FILE=/path/to/key.pem"
+)
+_AUTHENTICATION = (
+    "Write DRIVE_GRPC_CLIENT_CA_FILE=/path/to/ca.pem, so that callers need a certificate, or DRIVE_GRPC_TOKENS=…, so "
+    "that they need a token; or DRIVE_GRPC_LISTEN=127.0.0.1:5001, for this machine alone"
+)
 PREFIX = "DRIVE_"
 FILE_VARIABLE = "DRIVE_SETTINGS_FILE"
 
@@ -62,6 +72,13 @@ class Settings:
     )
     database_query_timeout_s: float = _setting(30.0, "How long one query may take.", original="30", least=0.1)
 
+    nats_url: str = _setting(
+        "",
+        "NATS with JetStream: nats:// or tls://user:password@host:port, several with commas; empty for no events.",
+        original="always",
+        secret=True,
+    )
+
     redis_url: str = _setting(
         "redis://127.0.0.1:6379/0", "Redis or Valkey: redis://, rediss:// or unix://; empty for none.", secret=True
     )
@@ -107,6 +124,28 @@ class Settings:
     grpc_cert_file: Path | None = _setting(None, "Client certificate for https:// endpoints.", original="none")
     grpc_key_file: Path | None = _setting(None, "Key of the client certificate.", original="none")
 
+    grpc_listen: str = _setting(
+        "", "Host and port that gRPC is served on; empty for no gRPC.", original="0.0.0.0:5001, anybody"
+    )
+    grpc_server_cert_file: Path | None = _setting(
+        None, "Certificate of the gRPC server, with those between it and its authority.", original="made at each start"
+    )
+    grpc_server_key_file: Path | None = _setting(
+        None, "Key of the gRPC server's certificate.", original="made at each start"
+    )
+    grpc_client_ca_file: Path | None = _setting(
+        None, "Authorities whose certificates callers of the gRPC server must show.", original="none"
+    )
+    grpc_tokens: str = _setting(
+        "",
+        "Tokens, one of which callers of the gRPC server must send; at least 32 characters each, commas between.",
+        original="none",
+        secret=True,
+    )
+    grpc_reflection: bool = _setting(
+        default=False, doc="Whether the gRPC server describes its services to callers.", original="true"
+    )
+
     http_client_connections_per_host: int = _setting(
         5, "Most connections of outgoing HTTP per host.", original="100+, later 5", least=1
     )
@@ -145,10 +184,55 @@ class Settings:
     quota_tier1_mib: int = _setting(5 * 1024, "Quota of solian.stellar.primary.", original="5120", least=0)
     quota_tier2_mib: int = _setting(10 * 1024, "Quota of solian.stellar.nova.", original="10240", least=0)
     quota_tier3_mib: int = _setting(15 * 1024, "Quota of solian.stellar.supernova.", original="15360", least=0)
+    quota_price_per_gib: str = _setting(
+        "", "What a GiB of extra quota costs, a decimal number; empty where none is sold.", original="not sold"
+    )
+    quota_currency: str = _setting("points", "What it is paid in: a currency of the wallets in pass.")
+    quota_order_lifetime_s: int = _setting(24 * 3600, "An order that is not paid expires after this.", least=60)
 
     worker_poll_interval_s: float = _setting(1.0, "How often an idle worker looks for jobs.", least=0.05)
     worker_sweep_interval_s: float = _setting(
-        60.0, "How often expired uploads are swept from staging.", original="daily, incomplete", least=1
+        60.0,
+        "How often expired uploads are swept from staging, and expired files deleted.",
+        original="daily, incomplete",
+        least=1,
+    )
+    worker_concurrency: int = _setting(2, "Most jobs at a time in a process, media aside.", original="1", least=1)
+    worker_media_concurrency: int = _setting(
+        1, "Most images and videos processed at a time in a process; 0 leaves them to others.", original="1", least=0
+    )
+    worker_lease_s: float = _setting(
+        60.0, "A killed worker's jobs are taken by others after this.", original="30, not renewed", least=1
+    )
+
+    recycle_after_s: int = _setting(
+        30 * _DAY_S,
+        "Files that nobody uses are recycled at this age, where their pool wants it.",
+        original="30 d",
+        least=0,
+    )
+    purge_deleted_after_s: int = _setting(
+        7 * _DAY_S, "Rows of what was deleted are removed after this.", original="7 d, never done", least=0
+    )
+    purge_ended_after_s: int = _setting(
+        30 * _DAY_S,
+        "Uploads that have ended, and failed jobs, are forgotten after this.",
+        original="30 d, never done",
+        least=0,
+    )
+    orphan_after_s: int = _setting(
+        _DAY_S, "Stored objects that belong to no file are deleted at this age.", original="never", least=3600
+    )
+
+    media_max_pixels: int = _setting(
+        64 * _MIB, "Larger images, and videos with larger frames, get no variants.", original="none", least=1
+    )
+    media_memory_mib: int = _setting(
+        1024, "Memory that reading one image or video may take.", original="none, in the server", least=256
+    )
+    media_timeout_s: float = _setting(120.0, "How long reading one image or video may take.", original="none", least=1)
+    media_fetch_max_bytes: int = _setting(
+        1024 * _MIB, "Larger images and videos that are in a bucket are not processed.", original="none", least=0
     )
 
     log_level: str = _setting("info", "debug, info, warning or error.")
@@ -213,8 +297,8 @@ def _parsed(kind: Any, raw: Any) -> Any:
     """Turn text, or a TOML value, into the setting's type."""
     if isinstance(raw, str) and kind is not str:
         raw = raw.strip()
-    if isinstance(raw, bool | dict | list):
-        raise ValueError("is no value of this setting's type")  # noqa: TRY004 - one kind of problem for the caller
+    if isinstance(raw, dict | list) or (isinstance(raw, bool) and kind is not bool):
+        raise ValueError("is no value of this setting's type")
     parse = _PARSERS[kind]
     if kind is not str and raw == "":
         raise ValueError("is empty")
@@ -224,15 +308,30 @@ def _parsed(kind: Any, raw: Any) -> Any:
         raise ValueError(f"is no {_KINDS[kind]}") from error
 
 
+def _boolean(text: str) -> bool:
+    if text.lower() not in {"true", "false"}:
+        raise ValueError(text)
+    return text.lower() == "true"
+
+
 _PARSERS: dict[Any, Callable[[str], Any]] = {
     str: str,
+    bool: _boolean,
     int: lambda text: int(text.replace("_", "")),
     float: float,
     Path: Path,
     Path | None: Path,
     UUID: UUID,
 }
-_KINDS = {str: "text", int: "whole number", float: "number", Path: "path", Path | None: "path", UUID: "UUID"}
+_KINDS = {
+    str: "text",
+    bool: "boolean, true or false",
+    int: "whole number",
+    float: "number",
+    Path: "path",
+    Path | None: "path",
+    UUID: "UUID",
+}
 
 
 def _check(name: str, value: Any, least: float | None) -> None:
@@ -242,14 +341,47 @@ def _check(name: str, value: Any, least: float | None) -> None:
         raise ValueError("must be debug, info, warning or error")
     if name == "log_format" and value not in {"auto", "json", "console"}:
         raise ValueError("must be auto, json or console")
+    if name.endswith(("_endpoint", "_listen", "_url")):
+        _check_address(name, value)
+    if name == "grpc_tokens":
+        _check_tokens(parse_tokens(value))
+    if name == "quota_price_per_gib" and value and not _is_price(value):
+        raise ValueError("must be a decimal number above zero, such as 0.50")
+    if name == "quota_currency" and not 1 <= len(value) <= 64:  # noqa: PLR2004 - what an order's row holds
+        raise ValueError("must have 1 to 64 characters")
+
+
+def _check_address(name: str, value: str) -> None:
+    if name == "http_listen" or (name == "grpc_listen" and value):
+        parse_listen(value)
     if name.endswith("_endpoint") and value:
         _parse_endpoint(value)
-    if name == "http_listen":
-        parse_listen(value)
     if name == "database_url" and not value.startswith(("postgresql://", "postgres://")):
         raise ValueError("must begin with postgresql://")
+    if name == "nats_url" and value:
+        _check_nats(value)
     if name == "redis_url" and value and not value.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("must begin with redis://, rediss:// or unix://")
+
+
+def _is_price(value: str) -> bool:
+    """Tell whether sums of it are exact, as an order and pass write them."""
+    whole, _, fraction = value.partition(".")
+    digits = whole + fraction
+    is_plain = digits.isascii() and digits.isdecimal() and value.count(".") == bool(fraction)
+    return is_plain and 1 <= len(whole) <= 9 and len(fraction) <= 8 and int(digits) > 0  # noqa: PLR2004 - see pass
+
+
+def _check_nats(value: str) -> None:
+    problem = "must be nats://host:port or tls://host:port, or several of them with commas between"
+    for url in value.split(","):
+        try:
+            parts = urlsplit(url)
+            is_address = parts.scheme in {"nats", "tls"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # of the port; its text can be part of a password
+            is_address = False
+        if not is_address:
+            raise ValueError(problem)
 
 
 def _parse_endpoint(value: str) -> None:
@@ -273,12 +405,52 @@ def parse_listen(value: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _contradictions(values: Mapping[str, Any]) -> list[str]:
-    cert, key = values.get("grpc_cert_file"), values.get("grpc_key_file")
-    if (cert is None) != (key is None):
-        absent = "grpc_key_file" if key is None else "grpc_cert_file"
-        return [f"a client certificate needs both of its files. Write {variable(absent)}=/path/to/file.pem"]
-    return []
+def parse_tokens(value: str) -> list[str]:
+    """Split what is written with commas between."""
+    return [token.strip() for token in value.split(",")] if value else []
+
+
+def _check_tokens(tokens: list[str]) -> None:
+    for token in tokens:
+        if len(token) < _TOKEN_LEAST_CHARS or not token.isascii() or not token.isprintable() or " " in token:
+            raise ValueError(
+                f"must be tokens of at least {_TOKEN_LEAST_CHARS} visible ASCII characters, with commas between"
+            )
+
+
+def _contradictions(values: Mapping[str, Any]) -> Iterator[str]:
+    yield from _half_pair("a client certificate", "grpc_cert_file", "grpc_key_file", values)
+    yield from _half_pair("the gRPC server's certificate", "grpc_server_cert_file", "grpc_server_key_file", values)
+    is_encrypted = values.get("grpc_server_cert_file") is not None
+    if values.get("grpc_client_ca_file") is not None and not is_encrypted:
+        yield f"callers show certificates only to a server that has one, too. {_SERVER_CERTIFICATE}"
+    listen = values.get("grpc_listen", "")
+    if not _is_beyond_this_machine(listen):
+        return
+    where = f"gRPC on {listen} can be reached from other machines"
+    if values.get("grpc_client_ca_file") is None and not values.get("grpc_tokens"):
+        yield f"{where}, and would let anybody delete files. {_AUTHENTICATION}"
+    if values.get("grpc_tokens") and not is_encrypted:
+        yield f"{where}, and tokens would be sent to it in plain text. {_SERVER_CERTIFICATE}"
+
+
+def _half_pair(what: str, cert: str, key: str, values: Mapping[str, Any]) -> Iterator[str]:
+    if (values.get(cert) is None) != (values.get(key) is None):
+        absent = key if values.get(key) is None else cert
+        yield f"{what} needs both of its files. Write {variable(absent)}=/path/to/file.pem"
+
+
+def _is_beyond_this_machine(listen: str) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        host, _ = parse_listen(listen)
+    except ValueError:  # which has been reported
+        return False
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"
 
 
 def _unknown(name: str, source: str, known: Mapping[str, Any]) -> str:

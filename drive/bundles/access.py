@@ -1,5 +1,7 @@
 """Who may see a bundle and the files in it."""
 
+from uuid import UUID
+
 from drive.bundles.interfaces import Guard, Visitor
 from drive.bundles.passcodes import Passcodes
 from drive.clients.realms import RealmsClient
@@ -37,6 +39,17 @@ class BundleAccess:
         if guard.realm_id and account_id and await self._realms.is_member(guard.realm_id, account_id):
             return
         raise _refusal(guard, visitor, what)
+
+    async def is_member(self, guard: Guard, reader_id: UUID | None) -> bool:
+        """Tell whether the reader is the bundle's owner, or belongs to the realm that it is shared with.
+
+        Raises:
+            DriveError: UNAVAILABLE, where pass cannot say.
+
+        """
+        if reader_id is None or reader_id == guard.owner_id:
+            return reader_id is not None
+        return guard.realm_id is not None and await self._realms.is_member(guard.realm_id, reader_id)
 
     async def _has_passcode(self, guard: Guard, visitor: Visitor) -> bool:
         if guard.passcode_hash is None or visitor.passcode is None:

@@ -15,7 +15,7 @@ from drive.files.names import clean_file_name
 MOST_SLUG_CHARS = 1024
 MOST_PASSCODE_CHARS = 256
 _MOST_SLUG_BYTES = 2048  # in UTF-8; what an index row of the database always holds
-_MOST_DESCRIPTION_CHARS = 8192
+MOST_DESCRIPTION_CHARS = 8192
 _LATEST = datetime(9000, 1, 1, tzinfo=UTC)  # whose UTC no time zone moves beyond what a datetime holds
 
 _SLUG = re.compile(r"[\w.~-]+")
@@ -29,7 +29,7 @@ def clean(body: BundleBody) -> BundleBody:
         DriveError: VALIDATION_ERROR.
 
     """
-    _check_text("description", body.description, _MOST_DESCRIPTION_CHARS)
+    _check_text("description", body.description, MOST_DESCRIPTION_CHARS)
     _check_text("passcode", body.passcode, MOST_PASSCODE_CHARS)
     return msgspec.structs.replace(
         body,

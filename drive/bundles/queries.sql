@@ -1,20 +1,27 @@
 -- name: shown
 -- A bundle and a page of the files in it, oldest first. The total comes with every row, and the files' columns are null
--- where the page is empty. Files of pools that serve no anonymous readers are for those who have signed in.
--- $1 id or slug, as {which} says, $2 whether the reader has signed in, $3 offset, $4 take
+-- where the page is empty. Files of pools that serve no anonymous readers are for those who have signed in, private ones
+-- for their owner, those for a realm for its members: of these it shows what is for the bundle's own realm, where $3 says
+-- that the reader belongs to it.
+-- $1 id or slug, as {which} says, $2 the reader, or null, $3 whether it belongs to the realm, $4 offset, $5 take
 with bundle as (
     select * from bundles where {which} and deleted_at is null
 ),
 present as (
-    select f.id, f.created_at
+    select f.id, f.created_at, f.visibility
     from bundle b
     join files f on f.bundle_id = b.id
     join pools p on p.id = f.pool_id
     where f.deleted_at is null and not f.is_marked_recycle and (f.expired_at is null or f.expired_at > now())
-        and ($2 or coalesce((p.policy_config->>'allow_anonymous')::boolean, true))
+        and (
+            f.visibility = 'public'
+            or f.account_id = $2
+            or ($3 and f.visibility = 'realm' and f.realm_id = b.realm_id)
+        )
+        and ($2::uuid is not null or coalesce((p.policy_config->>'allow_anonymous')::boolean, true))
 ),
 page as (
-    select id, created_at from present order by created_at, id offset $3 limit $4
+    select id, created_at from present order by created_at, id offset $4 limit $5
 )
 select
     b.id as b_id, b.slug as b_slug, b.name as b_name, b.description as b_description,
@@ -22,6 +29,7 @@ select
     b.account_id as b_account_id, b.created_at as b_created_at, b.updated_at as b_updated_at,
     b.deleted_at as b_deleted_at,
     (select count(*) from present) as total,
+    exists (select from present where visibility = 'realm') as has_realm_files,
     d.*
 from bundle b
 left join page on true

@@ -3,6 +3,7 @@
 import os
 from base64 import b32encode
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 from drive.bundles.access import BundleAccess
@@ -18,8 +19,8 @@ from drive.files.interfaces import CloudFile
 
 QUERIES = load_queries(__package__)
 
-_BY_ID = QUERIES["shown"].replace("{which}", "id = $1")
-_BY_SLUG = QUERIES["shown"].replace("{which}", "slug = $1")
+_BY_ID = "id = $1"
+_BY_SLUG = "slug = $1"
 _NO_NAME = "Unnamed Bundle"
 _SLUG_CHARS = 10  # 50 bits, so that nobody finds bundles by trying slugs
 _SLUG_ATTEMPTS = 5
@@ -132,15 +133,25 @@ class Bundles:
             await connection.execute(QUERIES["recycle_files"], bundle_id)
 
     async def _shown(
-        self, query: str, key: UUID | str, visitor: Visitor, offset: int, take: int
+        self, which: str, key: UUID | str, visitor: Visitor, offset: int, take: int
     ) -> tuple[FileBundle, int]:
-        has_signed_in = await visitor.identify() is not None
-        rows = await self._database.fetch(query, key, has_signed_in, offset, take)
-        if not rows:
-            raise not_found("Bundle")
-        await self._access.check(Guard.from_row(rows[0], "b_"), visitor, "Bundle")
+        query = QUERIES["shown"].replace("{which}", which)
+        reader_id = await visitor.identify()
+        is_member = reader_id is not None  # as long as it does not matter
+        rows = await self._rows(query, key, reader_id, is_member, offset, take)
+        guard = Guard.from_row(rows[0], "b_")
+        await self._access.check(guard, visitor, "Bundle")
+        if rows[0]["has_realm_files"] and not await self._access.is_member(guard, reader_id):
+            is_member = False
+            rows = await self._rows(query, key, reader_id, is_member, offset, take)
         files = [CloudFile.from_row(row) for row in rows if row["id"] is not None]
         return FileBundle.from_row(rows[0], "b_", files=files), rows[0]["total"]
+
+    async def _rows(self, query: str, *args: Any) -> list[Any]:
+        rows = await self._database.fetch(query, *args)
+        if not rows:
+            raise not_found("Bundle")
+        return list(rows)
 
     async def _own_slug(self, account_id: UUID, bundle_id: UUID) -> str:
         slug: str | None = await self._database.fetchval(QUERIES["slug_of_own"], bundle_id, account_id)

@@ -14,7 +14,8 @@ _PORT_HELP = "on this machine only; 0 takes any free one"
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `drive`. Exits with 2 where arguments, settings or wiring are wrong, with 1 where the command failed."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser(arguments).parse_args(arguments)
     try:
         status = options.run(options)
     except DriveError as error:
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(status)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="drive",
         description="A file service whose dependencies cost nothing until they are used.",
@@ -36,12 +37,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    serve = _command(commands, "serve", "Answer HTTP.", "DRIVE_HTTP_LISTEN=127.0.0.1:8080 drive serve")
+    serve = _command(commands, "serve", "Answer HTTP, and gRPC if set.", "DRIVE_HTTP_LISTEN=127.0.0.1:8080 drive serve")
     _takes_settings(serve)
     serve.set_defaults(run=_serve)
 
-    worker = _command(commands, "worker", "Do jobs: delete objects, sweep what uploads left.", "drive worker --once")
-    worker.add_argument("--once", action="store_true", help="sweep, do what is due, and exit")
+    worker = _command(commands, "worker", "Do jobs: process media, delete objects, clean up.", "drive worker --once")
+    worker.add_argument("--once", action="store_true", help="do what is due, and exit")
     _takes_settings(worker)
     worker.set_defaults(run=_worker)
 
@@ -57,6 +58,22 @@ def _parser() -> argparse.ArgumentParser:
 
     graph = _command(commands, "graph", "Draw the wiring, as mermaid.", "drive graph > graph.mmd")
     graph.set_defaults(run=_graph)
+
+    jobs = _command(commands, "jobs", "Show and retry jobs, and what is done at an interval.", "drive jobs --json")
+    _takes_settings(jobs)
+    if "jobs" in arguments:
+        from drive.cli.jobs import declare as declare_jobs
+
+        declare_jobs(jobs)
+    jobs.set_defaults(run=_jobs)
+
+    pool = _command(commands, "pool", "Make, list, change and check pools.", "drive pool add photos public_usable=true")
+    _takes_settings(pool)
+    if "pool" in arguments:  # which the other commands need not import
+        from drive.cli.pool import declare
+
+        declare(pool)
+    pool.set_defaults(run=_pool)
 
     demo = _command(commands, "demo", "Run everything on this machine, with nothing installed.", "drive demo --smoke")
     demo.add_argument("--smoke", action="store_true", help="do one whole round by itself, and exit with 0 or 1")
@@ -120,6 +137,18 @@ def _graph(_options: argparse.Namespace) -> int:
     from drive.cli.graph import graph
 
     return graph()
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    from drive.cli.jobs import jobs
+
+    return jobs(options.settings, options)
+
+
+def _pool(options: argparse.Namespace) -> int:
+    from drive.cli.pool import pool
+
+    return pool(options.settings, options)
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -1,8 +1,8 @@
 """SQL by name, from the `queries.sql` beside the package that uses it."""
 
+import pkgutil
 import re
-from collections.abc import Iterator, Mapping
-from importlib.resources import files
+from collections.abc import Callable, Iterator, Mapping
 
 _SECTION = re.compile(r"^-- name: *(\w+)[ \t]*$", re.MULTILINE)
 _LOOKS_LIKE_SECTION = re.compile(r"^[ \t]*--+[ \t]*name\b.*$", re.MULTILINE | re.IGNORECASE)
@@ -10,46 +10,56 @@ _COMMENTS = re.compile(r"\A(?:[ \t]*(?:--.*)?\n)*(?:[ \t]*--.*\Z)?")
 
 
 class Queries(Mapping[str, str]):
-    """The queries of one file, read-only."""
+    """The queries of one file, read-only. It is read when the first of them is asked for."""
 
-    __slots__ = ("_by_name", "_source")
+    __slots__ = ("_by_name", "_read", "_source")
 
-    def __init__(self, by_name: Mapping[str, str], source: str) -> None:
-        self._by_name = dict(by_name)
+    def __init__(self, read: Callable[[], Mapping[str, str]], source: str) -> None:
+        self._read = read
         self._source = source
+        self._by_name: Mapping[str, str] | None = None
 
     def __getitem__(self, name: str) -> str:
         try:
-            return self._by_name[name]
+            return self._queries[name]
         except KeyError:
             raise KeyError(self._absent(name)) from None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._by_name)
+        return iter(self._queries)
 
     def __len__(self) -> int:
-        return len(self._by_name)
+        return len(self._queries)
+
+    @property
+    def _queries(self) -> Mapping[str, str]:
+        if self._by_name is None:
+            self._by_name = self._read()
+        return self._by_name
 
     def _absent(self, name: str) -> str:
         from difflib import get_close_matches
 
-        nearest = get_close_matches(name, self._by_name, n=1, cutoff=0)
+        nearest = get_close_matches(name, self._queries, n=1, cutoff=0)
         return f"{self._source} has no query {name!r}." + (f" Did you mean {nearest[0]!r}?" if nearest else "")
 
 
 def load_queries(package: str) -> Queries:
-    """Read the `queries.sql` of a package, most often `__package__`.
+    """Return the queries of the `queries.sql` of a package, most often `__package__`.
 
-    Each query begins with a line `-- name: some_name`; the comment lines that follow it are for the reader.
+    Each query begins with a line `-- name: some_name`; the comment lines that follow it are for the reader. Reading is
+    put off, and `importlib.resources` is not used, since both would cost memory in a process that asks nothing yet.
 
     Raises:
-        ValueError: the file has no name before its first query, a name twice, or a name without a query.
+        ValueError: at first use, where the file has no name before its first query, a name twice, or a name without a
+            query.
 
     """
-    return parse(files(package).joinpath("queries.sql").read_text("utf-8"), f"queries.sql of {package}")
+    source = f"queries.sql of {package}"
+    return Queries(lambda: parse((pkgutil.get_data(package, "queries.sql") or b"").decode(), source), source)
 
 
-def parse(text: str, source: str) -> Queries:
+def parse(text: str, source: str) -> Mapping[str, str]:
     """Take apart the text of a file of queries; `source` names it in errors.
 
     Raises:
@@ -64,7 +74,7 @@ def parse(text: str, source: str) -> Queries:
         if name in queries:
             raise ValueError(f"{source} has the name {name!r} twice")
         queries[name] = _query(body, f"{source}, {name!r}")
-    return Queries(queries, source)
+    return queries
 
 
 def _query(body: str, where: str) -> str:

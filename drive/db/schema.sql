@@ -9,6 +9,15 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.file_left_resources() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    delete from file_references where file_id = new.id;
+    return null;
+end
+$$;
+
 CREATE FUNCTION public.files_counted() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -63,6 +72,31 @@ CREATE TABLE public.bundles (
     CONSTRAINT bundles_slug_check1 CHECK ((octet_length(slug) <= 2048))
 );
 
+CREATE TABLE public.events (
+    id bigint NOT NULL,
+    subject text NOT NULL,
+    message_id text NOT NULL,
+    payload jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE public.events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.experience_days (
+    account_id uuid NOT NULL,
+    day date NOT NULL,
+    points integer NOT NULL,
+    sent_at timestamp with time zone,
+    CONSTRAINT experience_days_points_check CHECK ((points > 0))
+);
+
 CREATE TABLE public.files (
     id text NOT NULL,
     account_id uuid NOT NULL,
@@ -83,13 +117,17 @@ CREATE TABLE public.files (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_at timestamp with time zone,
+    visibility text DEFAULT 'public'::text NOT NULL,
+    realm_id uuid,
     CONSTRAINT files_check CHECK (((object_id IS NOT NULL) OR (deleted_at IS NOT NULL))),
     CONSTRAINT files_description_check CHECK ((char_length(description) <= 4096)),
     CONSTRAINT files_id_check CHECK ((id ~ '^[A-Za-z0-9_-]{1,32}$'::text)),
     CONSTRAINT files_mime_type_check CHECK ((char_length(mime_type) <= 256)),
     CONSTRAINT files_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 1024))),
     CONSTRAINT files_name_check1 CHECK ((octet_length(name) <= 2048)),
-    CONSTRAINT files_size_bytes_check CHECK ((size_bytes >= 0))
+    CONSTRAINT files_realm_check CHECK (((visibility = 'realm'::text) = (realm_id IS NOT NULL))),
+    CONSTRAINT files_size_bytes_check CHECK ((size_bytes >= 0)),
+    CONSTRAINT files_visibility_check CHECK ((visibility = ANY (ARRAY['public'::text, 'private'::text, 'realm'::text])))
 );
 
 CREATE TABLE public.objects (
@@ -100,10 +138,9 @@ CREATE TABLE public.objects (
     size_bytes bigint NOT NULL,
     mime_type text NOT NULL,
     file_meta jsonb,
-    has_compression boolean DEFAULT false NOT NULL,
-    has_thumbnail boolean DEFAULT false NOT NULL,
     reference_count integer DEFAULT 1 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    variants jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT objects_id_check CHECK ((id ~ '^[A-Za-z0-9_-]{1,32}$'::text)),
     CONSTRAINT objects_reference_count_check CHECK ((reference_count > 0)),
     CONSTRAINT objects_sha256_check CHECK ((octet_length(sha256) = 32)),
@@ -149,8 +186,8 @@ CREATE VIEW public.file_details AS
     f.updated_at,
     o.sha256,
     o.file_meta,
-    o.has_compression,
-    o.has_thumbnail,
+    (o.variants ? 'compressed'::text) AS has_compression,
+    (o.variants ? 'thumbnail'::text) AS has_thumbnail,
     p.name AS pool_name,
     p.description AS pool_description,
     p.policy_config AS pool_policy_config,
@@ -159,7 +196,10 @@ CREATE VIEW public.file_details AS
     p.account_id AS pool_account_id,
     p.created_at AS pool_created_at,
     p.updated_at AS pool_updated_at,
-    p.storage_config AS pool_storage_config
+    p.storage_config AS pool_storage_config,
+    f.visibility,
+    f.realm_id,
+    o.variants
    FROM ((public.files f
      JOIN public.objects o ON ((o.id = f.object_id)))
      JOIN public.pools p ON ((p.id = f.pool_id)))
@@ -196,7 +236,14 @@ CREATE TABLE public.jobs (
     run_at timestamp with time zone DEFAULT now() NOT NULL,
     error_message text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT jobs_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'failed'::text])))
+    lane text DEFAULT 'quick'::text NOT NULL,
+    claim uuid,
+    locked_until timestamp with time zone,
+    unique_key text,
+    CONSTRAINT jobs_claim_check CHECK (((status = 'running'::text) = ((claim IS NOT NULL) AND (locked_until IS NOT NULL)))),
+    CONSTRAINT jobs_lane_check CHECK ((lane = ANY (ARRAY['quick'::text, 'media'::text]))),
+    CONSTRAINT jobs_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'running'::text, 'failed'::text]))),
+    CONSTRAINT jobs_unique_key_check CHECK ((octet_length(unique_key) <= 1024))
 );
 
 ALTER TABLE public.jobs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -206,6 +253,25 @@ ALTER TABLE public.jobs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.quota_orders (
+    id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    status text DEFAULT 'unpaid'::text NOT NULL,
+    quota_mib bigint NOT NULL,
+    amount numeric NOT NULL,
+    currency text NOT NULL,
+    payment_order_id text NOT NULL,
+    transaction_id text,
+    expired_at timestamp with time zone NOT NULL,
+    paid_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT quota_orders_amount_check CHECK ((amount > (0)::numeric)),
+    CONSTRAINT quota_orders_currency_check CHECK (((char_length(currency) >= 1) AND (char_length(currency) <= 64))),
+    CONSTRAINT quota_orders_quota_mib_check CHECK ((quota_mib > 0)),
+    CONSTRAINT quota_orders_status_check CHECK ((status = ANY (ARRAY['unpaid'::text, 'paying'::text, 'unconfirmed'::text, 'paid'::text, 'cancelled'::text])))
 );
 
 CREATE TABLE public.quota_records (
@@ -218,7 +284,14 @@ CREATE TABLE public.quota_records (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_at timestamp with time zone,
+    order_id uuid,
     CONSTRAINT quota_records_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 1024)))
+);
+
+CREATE TABLE public.schedules (
+    name text NOT NULL,
+    last_run_at timestamp with time zone,
+    next_run_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 CREATE TABLE public.schema_migrations (
@@ -231,6 +304,7 @@ CREATE TABLE public.upload_chunks (
     task_id text NOT NULL,
     chunk_index integer NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    tag text DEFAULT ''::text NOT NULL,
     CONSTRAINT upload_chunks_chunk_index_check CHECK ((chunk_index >= 0))
 );
 
@@ -256,6 +330,10 @@ CREATE TABLE public.upload_tasks (
     last_activity_at timestamp with time zone DEFAULT now() NOT NULL,
     completed_at timestamp with time zone,
     expires_at timestamp with time zone NOT NULL,
+    tus_offset_bytes bigint,
+    tus_metadata text,
+    visibility text DEFAULT 'public'::text NOT NULL,
+    realm_id uuid,
     CONSTRAINT upload_tasks_chunk_size_bytes_check CHECK ((chunk_size_bytes > 0)),
     CONSTRAINT upload_tasks_chunks_count_check CHECK ((chunks_count >= 0)),
     CONSTRAINT upload_tasks_content_type_check CHECK ((char_length(content_type) <= 256)),
@@ -263,8 +341,11 @@ CREATE TABLE public.upload_tasks (
     CONSTRAINT upload_tasks_file_name_check1 CHECK ((octet_length(file_name) <= 2048)),
     CONSTRAINT upload_tasks_id_check CHECK ((id ~ '^[A-Za-z0-9_-]{1,32}$'::text)),
     CONSTRAINT upload_tasks_path_check CHECK (((path ~ '^/'::text) AND (path ~ '/$'::text) AND (char_length(path) <= 1024) AND (octet_length(path) <= 2048))),
+    CONSTRAINT upload_tasks_realm_check CHECK (((visibility = 'realm'::text) = (realm_id IS NOT NULL))),
     CONSTRAINT upload_tasks_sha256_check CHECK ((octet_length(sha256) = 32)),
-    CONSTRAINT upload_tasks_size_bytes_check CHECK ((size_bytes >= 0))
+    CONSTRAINT upload_tasks_size_bytes_check CHECK ((size_bytes >= 0)),
+    CONSTRAINT upload_tasks_tus_check CHECK ((((tus_offset_bytes IS NULL) = (tus_metadata IS NULL)) AND ((tus_offset_bytes >= 0) AND (tus_offset_bytes <= size_bytes)))),
+    CONSTRAINT upload_tasks_visibility_check CHECK ((visibility = ANY (ARRAY['public'::text, 'private'::text, 'realm'::text])))
 );
 
 CREATE TABLE public.usage (
@@ -276,6 +357,12 @@ CREATE TABLE public.usage (
 
 ALTER TABLE ONLY public.bundles
     ADD CONSTRAINT bundles_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.experience_days
+    ADD CONSTRAINT experience_days_pkey PRIMARY KEY (account_id, day);
 
 ALTER TABLE ONLY public.file_indexes
     ADD CONSTRAINT file_indexes_pkey PRIMARY KEY (id);
@@ -295,8 +382,14 @@ ALTER TABLE ONLY public.objects
 ALTER TABLE ONLY public.pools
     ADD CONSTRAINT pools_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.quota_orders
+    ADD CONSTRAINT quota_orders_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.quota_records
     ADD CONSTRAINT quota_records_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.schedules
+    ADD CONSTRAINT schedules_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (name);
@@ -316,6 +409,10 @@ ALTER TABLE ONLY public.upload_tasks
 ALTER TABLE ONLY public.usage
     ADD CONSTRAINT usage_pkey PRIMARY KEY (account_id, pool_id);
 
+CREATE INDEX bundles_deleted ON public.bundles USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
+
+CREATE INDEX bundles_deleted_of_account ON public.bundles USING btree (account_id) WHERE (deleted_at IS NOT NULL);
+
 CREATE INDEX bundles_of_account ON public.bundles USING btree (account_id, created_at DESC, id) WHERE (deleted_at IS NULL);
 
 CREATE UNIQUE INDEX bundles_slug ON public.bundles USING btree (slug) WHERE (deleted_at IS NULL);
@@ -332,6 +429,8 @@ CREATE UNIQUE INDEX file_references_once ON public.file_references USING btree (
 
 CREATE INDEX files_deleted ON public.files USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
 
+CREATE INDEX files_deleted_of_account ON public.files USING btree (account_id) WHERE (deleted_at IS NOT NULL);
+
 CREATE INDEX files_expiring ON public.files USING btree (expired_at) WHERE ((expired_at IS NOT NULL) AND (deleted_at IS NULL));
 
 CREATE INDEX files_of_account_by_date ON public.files USING btree (account_id, created_at DESC, id) WHERE (deleted_at IS NULL);
@@ -340,31 +439,63 @@ CREATE INDEX files_of_account_by_name ON public.files USING btree (account_id, n
 
 CREATE INDEX files_of_account_by_size ON public.files USING btree (account_id, size_bytes, id) WHERE (deleted_at IS NULL);
 
+CREATE INDEX files_of_any_bundle ON public.files USING btree (bundle_id) WHERE (bundle_id IS NOT NULL);
+
 CREATE INDEX files_of_bundle ON public.files USING btree (bundle_id) WHERE (deleted_at IS NULL);
 
 CREATE INDEX files_of_object ON public.files USING btree (object_id);
+
+CREATE INDEX files_of_pool ON public.files USING btree (pool_id, id);
 
 CREATE INDEX files_recycled ON public.files USING btree (pool_id, id) WHERE (is_marked_recycle AND (deleted_at IS NULL));
 
 CREATE INDEX files_recycled_of_account ON public.files USING btree (account_id, pool_id, id) INCLUDE (size_bytes) WHERE (is_marked_recycle AND (deleted_at IS NULL));
 
-CREATE INDEX jobs_due ON public.jobs USING btree (run_at, id) WHERE (status = 'pending'::text);
+CREATE INDEX jobs_begun ON public.jobs USING btree (unique_key) WHERE ((unique_key IS NOT NULL) AND (status <> 'pending'::text));
+
+CREATE UNIQUE INDEX jobs_claimed ON public.jobs USING btree (claim) WHERE (claim IS NOT NULL);
+
+CREATE INDEX jobs_due ON public.jobs USING btree (lane, COALESCE(locked_until, run_at), id) WHERE (status <> 'failed'::text);
 
 CREATE INDEX jobs_failed ON public.jobs USING btree (created_at) WHERE (status = 'failed'::text);
 
+CREATE UNIQUE INDEX jobs_waiting_once ON public.jobs USING btree (unique_key) WHERE (status = 'pending'::text);
+
 CREATE UNIQUE INDEX objects_content ON public.objects USING btree (account_id, pool_id, sha256);
+
+CREATE INDEX objects_in_byte_order ON public.objects USING btree (id COLLATE "C");
 
 CREATE INDEX objects_of_pool ON public.objects USING btree (pool_id);
 
+CREATE INDEX pools_deleted ON public.pools USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
+
+CREATE INDEX quota_orders_of_account ON public.quota_orders USING btree (account_id, created_at DESC, id);
+
+CREATE INDEX quota_orders_unpaid ON public.quota_orders USING btree (account_id, expired_at) WHERE (status = 'unpaid'::text);
+
+CREATE INDEX quota_records_deleted ON public.quota_records USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
+
+CREATE INDEX quota_records_deleted_of_account ON public.quota_records USING btree (account_id) WHERE (deleted_at IS NOT NULL);
+
 CREATE INDEX quota_records_of_account ON public.quota_records USING btree (account_id, created_at DESC, id) WHERE (deleted_at IS NULL);
+
+CREATE UNIQUE INDEX quota_records_once ON public.quota_records USING btree (order_id) WHERE (order_id IS NOT NULL);
+
+CREATE INDEX upload_tasks_ended ON public.upload_tasks USING btree (completed_at) WHERE (status <> 1);
 
 CREATE INDEX upload_tasks_expiring ON public.upload_tasks USING btree (expires_at) WHERE (status = 1);
 
 CREATE INDEX upload_tasks_of_account ON public.upload_tasks USING btree (account_id, last_activity_at DESC, id);
 
+CREATE INDEX upload_tasks_of_bundle ON public.upload_tasks USING btree (bundle_id) WHERE (bundle_id IS NOT NULL);
+
+CREATE INDEX upload_tasks_of_pool ON public.upload_tasks USING btree (pool_id);
+
 CREATE INDEX upload_tasks_reserving ON public.upload_tasks USING btree (account_id) INCLUDE (pool_id, size_bytes) WHERE (status = 1);
 
 CREATE TRIGGER file_left_folders AFTER UPDATE OF deleted_at ON public.files FOR EACH ROW WHEN (((old.deleted_at IS NULL) AND (new.deleted_at IS NOT NULL))) EXECUTE FUNCTION public.file_left_folders();
+
+CREATE TRIGGER file_left_resources AFTER UPDATE OF deleted_at ON public.files FOR EACH ROW WHEN (((old.deleted_at IS NULL) AND (new.deleted_at IS NOT NULL))) EXECUTE FUNCTION public.file_left_resources();
 
 CREATE TRIGGER files_counted_in AFTER INSERT ON public.files REFERENCING NEW TABLE AS new_files FOR EACH STATEMENT EXECUTE FUNCTION public.files_counted();
 
@@ -389,6 +520,9 @@ ALTER TABLE ONLY public.files
 
 ALTER TABLE ONLY public.objects
     ADD CONSTRAINT objects_pool_id_fkey FOREIGN KEY (pool_id) REFERENCES public.pools(id);
+
+ALTER TABLE ONLY public.quota_records
+    ADD CONSTRAINT quota_records_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.quota_orders(id);
 
 ALTER TABLE ONLY public.upload_chunks
     ADD CONSTRAINT upload_chunks_task_id_fkey FOREIGN KEY (task_id) REFERENCES public.upload_tasks(id) ON DELETE CASCADE;

@@ -5,32 +5,45 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from drive.errors import not_found
-from drive.files.interfaces import CloudFile, Count, DeleteBatch, SetMarks
+from drive.files.interfaces import CloudFile, Count, DeleteBatch, Permission, SetMarks, Visibility
 from drive.files.meta import check_meta, check_size
 from drive.files.names import clean_file_name
+from drive.files.permissions import Permissions
 from drive.files.recycling import Recycling
 from drive.files.service import ORDERS, Files, Filter
+from drive.files.variants import representation
 from drive.http.answers import answer
 from drive.http.auth import account_of
 from drive.http.bodies import read_json
-from drive.http.downloads import send_file, type_to_send
+from drive.http.downloads import Download, send, type_to_send
 from drive.http.params import MOST_TAKE, Params
 from drive.http.routes import Access, Route
 from drive.http.trail import Trail
 from drive.http.visitors import visitor_of
+from drive.references.service import References
 
 if TYPE_CHECKING:
-    from drive.storage.interfaces import Store
+    from drive.storage.interfaces import Stores
 
 
 class FileHandlers:
     """Answers what concerns files that are there."""
 
-    def __init__(self, files: Files, store: "Store", recycling: Recycling, trail: Trail) -> None:
+    def __init__(
+        self,
+        files: Files,
+        stores: "Stores",
+        recycling: Recycling,
+        trail: Trail,
+        permissions: Permissions,
+        references: References,
+    ) -> None:
         self._files = files
-        self._store = store
+        self._stores = stores
         self._recycling = recycling
         self._trail = trail
+        self._permissions = permissions
+        self._references = references
 
     def routes(self) -> list[Route]:
         """Return what is served here; fixed names come before ids."""
@@ -44,6 +57,7 @@ class FileHandlers:
             Route("PATCH", "/api/files/{id}/name", self.rename),
             Route("PUT", "/api/files/{id}/marks", self.mark),
             Route("PUT", "/api/files/{id}/meta", self.describe),
+            Route("PUT", "/api/files/{id}/permission", self.permit),
             Route("GET", "/api/files/{id}/references", self.references, Access.ANYBODY),
             Route("POST", "/api/files/{id}/recycle", self.recycle),
             Route("DELETE", "/api/files/{id}/recycle", self.restore),
@@ -72,25 +86,28 @@ class FileHandlers:
         """Send a file's bytes, or the part that is asked for."""
         with Params(request.query) as params:
             as_attachment = params.boolean("download", default=False)
-            params.boolean("original", default=False)  # what is stored is the original
-            is_thumbnail = params.boolean("thumbnail", default=False)
+            original = params.boolean("original", default=False)
+            thumbnail = params.boolean("thumbnail", default=False)
             wanted_type = params.text("overrideMimeType", most_chars=256)
-        file = await self._readable(request)
-        if is_thumbnail:
+        visitor = visitor_of(request)
+        file = await self._files.readable(request.match_info["id"].partition(".")[0], visitor)
+        is_owner = original and bool(file.variants) and await visitor.identify() == file.account_id
+        chosen = representation(file, original=original, thumbnail=thumbnail, is_owner=is_owner)
+        if chosen is None:
             raise not_found("Thumbnail")
-        mime_type = type_to_send(file.mime_type, wanted_type)
         if file.storage_url:
             raise web.HTTPFound(file.storage_url)
-        return await send_file(
-            request,
-            self._store.path(file.storage_id),
-            name=file.name,
-            mime_type=mime_type,
-            etag=file.hash,
+        download = Download(
+            object_name=chosen.object_name,
+            file_name=chosen.file_name,
+            mime_type=type_to_send(chosen.mime_type, wanted_type),
+            etag=chosen.etag,
             modified_at=file.uploaded_at or file.created_at,
-            size_bytes=file.size,
+            size_bytes=chosen.size_bytes,
             as_attachment=as_attachment,
+            is_public=_is_public(file),
         )
+        return await send(request, await self._stores.of(file.pool_id), download)
 
     async def rename(self, request: web.Request) -> web.Response:
         """Rename a file; the body is the new name as a JSON string."""
@@ -109,12 +126,17 @@ class FileHandlers:
         check_meta(user_meta)
         return answer(await self._files.describe(account_of(request).id, request.match_info["id"], user_meta))
 
+    async def permit(self, request: web.Request) -> web.Response:
+        """Say whom a file is for."""
+        wanted = await read_json(request, Permission)
+        return answer(await self._permissions.change(account_of(request).id, request.match_info["id"], wanted))
+
     async def references(self, request: web.Request) -> web.Response:
         """List who uses a file."""
         with Params(request.query) as params:
             page = params.page(default_take=MOST_TAKE)
         file = await self._readable(request)
-        references, total = await self._files.references(file.id, offset=page.offset, take=page.take)
+        references, total = await self._references.page(file.id, offset=page.offset, take=page.take)
         return answer(references, headers={"X-Total": str(total)})
 
     async def recycle(self, request: web.Request) -> web.Response:
@@ -154,3 +176,7 @@ class FileHandlers:
     async def _readable(self, request: web.Request) -> CloudFile:
         file_id = request.match_info["id"].partition(".")[0]  # an extension is for the eye only
         return await self._files.readable(file_id, visitor_of(request))
+
+
+def _is_public(file: CloudFile) -> bool:
+    return file.visibility is Visibility.PUBLIC and file.bundle_id is None and file.pool.policy_config.allow_anonymous

@@ -1,7 +1,7 @@
 """What clients are shown of a file."""
 
 from datetime import datetime
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -28,6 +28,27 @@ class Mark(IntEnum):
     OTHER = 12
 
 
+class Visibility(Enum):
+    """Whom a file is for, beside its owner."""
+
+    PUBLIC = "public"
+    """Everybody, as far as its pool and its bundle let them."""
+    PRIVATE = "private"
+    """Nobody."""
+    REALM = "realm"
+    """The members of one realm."""
+
+
+class Permission(msgspec.Struct, kw_only=True, frozen=True):
+    """The body of `permission`; the realm is given with the visibility `realm` alone."""
+
+    visibility: Visibility
+    realm_id: UUID | None = None
+
+
+PUBLIC = Permission(visibility=Visibility.PUBLIC)
+
+
 class SetMarks(msgspec.Struct, kw_only=True, frozen=True):
     """The body of `marks`; null says that nobody has looked at the file."""
 
@@ -46,23 +67,11 @@ class Count(msgspec.Struct, frozen=True):
     count: int
 
 
-class FileReference(msgspec.Struct, kw_only=True, frozen=True):
-    """Who uses a file, with the original service's field names."""
+class Variant(msgspec.Struct, frozen=True):
+    """What was made of a file."""
 
-    id: UUID
-    file_id: str
-    usage: str
-    resource_id: str
-    expired_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
-    deleted_at: datetime | None = None
-
-    @classmethod
-    def from_row(cls, row: Any) -> "FileReference":
-        """Build from a row of `file_references`."""
-        names = ("id", "file_id", "usage", "resource_id", "expired_at", "created_at", "updated_at")
-        return cls(**{name: row[name] for name in names})
+    size_bytes: int
+    mime_type: str
 
 
 class CloudFile(msgspec.Struct, kw_only=True, frozen=True):
@@ -81,10 +90,13 @@ class CloudFile(msgspec.Struct, kw_only=True, frozen=True):
     uploaded_at: datetime | None
     has_compression: bool
     has_thumbnail: bool
+    variants: dict[str, Variant]
     is_encrypted: bool
     pool: Pool
     pool_id: UUID
     bundle_id: UUID | None
+    visibility: Visibility
+    realm_id: UUID | None
     is_marked_recycle: bool
     storage_id: str
     storage_url: str | None
@@ -112,10 +124,13 @@ class CloudFile(msgspec.Struct, kw_only=True, frozen=True):
             uploaded_at=row["uploaded_at"],
             has_compression=row["has_compression"],
             has_thumbnail=row["has_thumbnail"],
+            variants=msgspec.convert(row["variants"], dict[str, Variant]),
             is_encrypted=row["is_encrypted"],
             pool=Pool.from_row(row, "pool_"),
             pool_id=row["pool_id"],
             bundle_id=row["bundle_id"],
+            visibility=Visibility(row["visibility"]),
+            realm_id=row["realm_id"],
             is_marked_recycle=row["is_marked_recycle"],
             storage_id=row["object_id"],
             storage_url=row["storage_url"],
@@ -125,3 +140,8 @@ class CloudFile(msgspec.Struct, kw_only=True, frozen=True):
             created_at=row["created_at"],
             updated_at=row["updated_at"],
         )
+
+    @property
+    def permission(self) -> Permission:
+        """Whom the file is for."""
+        return Permission(visibility=self.visibility, realm_id=self.realm_id)

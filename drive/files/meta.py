@@ -10,7 +10,6 @@ MOST_BYTES = 16 * 1024
 MOST_LEVELS = 16
 MOST_KEYS = 256
 
-_FIELD = "body"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # what PostgreSQL has no text for
 _MOST_INTEGER = 2**63
 # The database writes numbers out in full: a few bytes of exponent would be answered as hundreds of digits, and a large
@@ -29,8 +28,12 @@ def check_size(size_bytes: int) -> None:
         raise DriveError(Code.TOO_LARGE, f"The metadata of a file may have at most {MOST_BYTES} bytes.")
 
 
-def check_meta(meta: dict[str, Any]) -> None:
+def check_meta(meta: dict[str, Any], *, field: str = "body") -> None:
     """Refuse an object that the database cannot hold, or that is too large to be carried with every listing.
+
+    Args:
+        meta: the object.
+        field: where it came in, for the error.
 
     Raises:
         DriveError: VALIDATION_ERROR.
@@ -40,14 +43,14 @@ def check_meta(meta: dict[str, Any]) -> None:
     for level, key, value in _walk(meta):
         keys += key is not None
         if level > MOST_LEVELS:
-            raise invalid(_FIELD, f"must be nested at most {MOST_LEVELS} levels deep.")
+            raise invalid(field, f"must be nested at most {MOST_LEVELS} levels deep.")
         if keys > MOST_KEYS:
-            raise invalid(_FIELD, f"must have at most {MOST_KEYS} keys, those of objects within it included.")
+            raise invalid(field, f"must have at most {MOST_KEYS} keys, those of objects within it included.")
         for text in (key, value):
             if isinstance(text, str) and _UNSTORABLE.search(text):
-                raise invalid(_FIELD, "must have no NUL in its texts.")
+                raise invalid(field, "must have no NUL in its texts.")
         if isinstance(value, (int, float)) and not _is_storable(value):
-            raise invalid(_FIELD, "must have numbers within 64 bits, and none between 0 and 1e-30.")
+            raise invalid(field, "must have numbers within 64 bits, and none between 0 and 1e-30.")
 
 
 def _walk(container: dict[str, Any] | list[Any], level: int = 1) -> Iterator[tuple[int, str | None, Any]]:

@@ -26,25 +26,15 @@ update files set user_meta = $3, updated_at = now()
 where id = $1 and account_id = $2 and deleted_at is null
 returning id;
 
+-- name: set_permission
+update files set visibility = $3, realm_id = $4, updated_at = now()
+where id = $1 and account_id = $2 and deleted_at is null
+returning id;
+
 -- name: set_recycled
 update files set is_marked_recycle = $3, updated_at = now()
 where id = $1 and account_id = $2 and deleted_at is null
 returning id;
-
--- name: references
--- Those in force. The total comes with every row, and with a row of nulls where the page is empty.
--- $1 file, $2 offset, $3 take
-with total as (
-    select count(*) as total from file_references
-    where file_id = $1 and (expired_at is null or expired_at > now())
-),
-page as (
-    select * from file_references
-    where file_id = $1 and (expired_at is null or expired_at > now())
-    order by created_at, id
-    offset $2 limit $3
-)
-select total.total, page.* from total left join page on true order by page.created_at, page.id;
 
 -- name: mine
 -- The total comes with every row, and with a row of nulls where the page is empty. The order is put in by name, from a
@@ -119,3 +109,44 @@ asked as (
     returning id
 )
 select id from gone;
+
+-- name: is_there
+select exists (select from files where id = $1 and deleted_at is null);
+
+-- name: shared
+-- What other services see of files: of those that one of the next queries gives, in the order of `place`.
+with f as ({these})
+select
+    f.id, f.name, f.user_meta::text as user_meta, f.sensitive_marks, f.mime_type, f.size_bytes, f.storage_url,
+    f.uploaded_at, o.sha256, o.file_meta::text as file_meta, o.variants ? 'compressed' as has_compression,
+    o.file_meta -> 'width' as width, o.file_meta -> 'height' as height, o.file_meta -> 'blur' as blur
+from f join objects o on o.id = f.object_id
+order by f.place;
+
+-- name: these_by_id
+-- $1 files
+select f.*, asked.place
+from unnest($1::text[]) with ordinality as asked (id, place) join files f on f.id = asked.id
+where f.deleted_at is null
+
+-- name: these_of_resource
+-- $1 resource, $2 usage or null for all of them, $3 at most
+select f.*, row_number() over (order by used.used_at, f.id) as place
+from (
+    select file_id, min(created_at) as used_at from file_references
+    where resource_id = $1 and ($2::text is null or usage = $2) and (expired_at is null or expired_at > now())
+    group by file_id
+    limit $3
+) as used
+join files f on f.id = used.file_id
+where f.deleted_at is null
+
+-- name: these_changed
+-- $1 file, $2 columns that change, $3 name, $4 user_meta, $5 sensitive_marks
+update files set
+    name = case when 'name' = any($2::text[]) then $3 else name end,
+    user_meta = case when 'user_meta' = any($2::text[]) then $4 else user_meta end,
+    sensitive_marks = case when 'sensitive_marks' = any($2::text[]) then $5 else sensitive_marks end,
+    updated_at = now()
+where id = $1 and deleted_at is null
+returning *, 1 as place

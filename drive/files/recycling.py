@@ -53,6 +53,10 @@ class Recycling:
             raise DriveError(Code.FORBIDDEN, f"This takes the permission {_PERMISSION!r}.")
         return await self._purge("recycled")
 
+    async def delete_all_of(self, account_id: UUID) -> int:
+        """Delete all files of an account that is no more, and return how many these were."""
+        return await self._purge("of account", account_id)
+
     async def _purge(self, which: str, *args: Any) -> int:
         query, count, is_over = deletion(which), 0, False
         while not is_over:

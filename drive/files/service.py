@@ -7,10 +7,11 @@ from uuid import UUID
 
 from drive.bundles.access import BundleAccess
 from drive.bundles.interfaces import Guard, Visitor
+from drive.clients.realms import RealmsClient
 from drive.db.database import Database
 from drive.db.queries import load_queries
 from drive.errors import Code, DriveError, not_found
-from drive.files.interfaces import CloudFile, FileReference, Mark
+from drive.files.interfaces import CloudFile, Mark, Permission, Visibility
 from drive.ids import is_id
 
 QUERIES = load_queries(__package__)
@@ -29,9 +30,14 @@ ORDERS = frozenset(name for name, _ in ORDER_BY)
 DELETION_PAGE = 500
 _DELETIONS = {
     "chosen": "account_id = $1 and id = any($2)",
+    "of account": "account_id = $1",
+    "one of anybody": "id = $1",
     "recycled of account": "is_marked_recycle and account_id = $1",
     "recycled of pool": "is_marked_recycle and pool_id = $1",
     "recycled": "is_marked_recycle",
+    "expired": (
+        "id in (select id from files where expired_at <= now() and deleted_at is null order by expired_at limit {page})"
+    ),
 }
 
 
@@ -49,9 +55,10 @@ class Filter:
 class Files:
     """Files by id, and the files of an account."""
 
-    def __init__(self, database: Database, bundle_access: BundleAccess) -> None:
+    def __init__(self, database: Database, bundle_access: BundleAccess, realms: RealmsClient) -> None:
         self._database = database
         self._bundle_access = bundle_access
+        self._realms = realms
 
     async def get(self, file_id: str) -> CloudFile:
         """Return a file that is not deleted.
@@ -63,15 +70,17 @@ class Files:
         return CloudFile.from_row(await self._row("by_id", file_id))
 
     async def readable(self, file_id: str, visitor: Visitor) -> CloudFile:
-        """Return a file that the visitor may see.
+        """Return a file that the visitor may see: its permission, its pool and its bundle must all agree.
 
         Raises:
-            DriveError: NOT_FOUND; UNAUTHORIZED where the pool does not serve anonymous readers; for a file in a bundle,
-                as `BundleAccess.check`.
+            DriveError: NOT_FOUND; UNAUTHORIZED where the pool does not serve anonymous readers; UNAVAILABLE where pass
+                cannot say who the visitor is, or whether it belongs to the realm; for a file in a bundle, as
+                `BundleAccess.check`.
 
         """
         row = await self._row("guarded_by_id", file_id)
         file = CloudFile.from_row(row)
+        await self._check_permission(file, visitor)
         if not file.pool.policy_config.allow_anonymous and await visitor.identify() is None:
             raise DriveError(Code.UNAUTHORIZED, "This file is only for those who have signed in.")
         if _is_for_its_owner_only(file) and await visitor.identify() != file.account_id:
@@ -116,6 +125,15 @@ class Files:
         """
         return await self._changed("set_meta", account_id, file_id, user_meta)
 
+    async def permit(self, account_id: UUID, file_id: str, wanted: Permission) -> CloudFile:
+        """Set whom an account's file is for. Whether the account may is for `Permissions` to check.
+
+        Raises:
+            DriveError: NOT_FOUND; another account's file is as good as absent.
+
+        """
+        return await self._changed("set_permission", account_id, file_id, wanted.visibility.value, wanted.realm_id)
+
     async def recycle(self, account_id: UUID, file_id: str, *, recycled: bool) -> CloudFile:
         """Put an account's file into the recycle bin, where only its owner sees it, or take it out again.
 
@@ -124,11 +142,6 @@ class Files:
 
         """
         return await self._changed("set_recycled", account_id, file_id, recycled)
-
-    async def references(self, file_id: str, *, offset: int, take: int) -> tuple[list[FileReference], int]:
-        """Return a page of the references in force to a file, oldest first, and how many there are in all."""
-        rows = await self._database.fetch(QUERIES["references"], file_id, offset, take)
-        return [FileReference.from_row(row) for row in rows if row["id"] is not None], rows[0]["total"]
 
     async def delete(self, account_id: UUID, file_id: str) -> CloudFile:
         """Delete an account's file; its bytes go too, unless another file of the account shares them.
@@ -147,14 +160,24 @@ class Files:
         known = [file_id for file_id in file_ids if is_id(file_id)]
         return [row["id"] for row in await self._database.fetch(deletion("chosen"), account_id, known)]
 
+    async def _check_permission(self, file: CloudFile, visitor: Visitor) -> None:
+        if file.visibility is Visibility.PUBLIC:
+            return
+        reader_id = await visitor.identify()
+        if reader_id == file.account_id:
+            return
+        if reader_id and file.realm_id and await self._realms.is_member(file.realm_id, reader_id):
+            return
+        raise not_found("File")
+
     async def _row(self, query: str, file_id: str) -> Any:
         row = await self._database.fetchrow(QUERIES[query], file_id) if is_id(file_id) else None
         if row is None:
             raise not_found("File")
         return row
 
-    async def _changed(self, query: str, account_id: UUID, file_id: str, value: Any) -> CloudFile:
-        known = is_id(file_id) and await self._database.fetchval(QUERIES[query], file_id, account_id, value)
+    async def _changed(self, query: str, account_id: UUID, file_id: str, *values: Any) -> CloudFile:
+        known = is_id(file_id) and await self._database.fetchval(QUERIES[query], file_id, account_id, *values)
         if not known:
             raise not_found("File")
         return await self.get(file_id)

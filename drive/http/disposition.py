@@ -1,4 +1,4 @@
-"""Say under which name a file is saved, and whether a browser may show it: RFC 6266 and 8187."""
+"""Say under which name a file is saved: RFC 6266 and 8187."""
 
 import re
 import unicodedata
@@ -15,12 +15,6 @@ _ATTR_CHARS = "!#$&+-.^_`|~"
 _MOST_BYTES = 255  # what file systems take; a header of more than 4 KiB would be refused by proxies
 _MOST_EXTENSION_BYTES = 32
 
-_WORD = r"[A-Za-z0-9!#$&^_.+-]+"
-_MIME_TYPE = re.compile(rf'({_WORD}/{_WORD})(?:[ \t]*;[ \t]*{_WORD}=(?:{_WORD}|"[^"\\\x00-\x1f\x7f]*"))*')
-_INLINE_TYPES = frozenset(
-    {f"image/{kind}" for kind in ("apng", "avif", "bmp", "gif", "heic", "heif", "jpeg", "png", "webp")} | {"text/plain"}
-)
-
 
 def content_disposition(kind: Literal["inline", "attachment"], file_name: str) -> str:
     """Return the header's value for a file name as it is stored, which may be any text.
@@ -32,14 +26,6 @@ def content_disposition(kind: Literal["inline", "attachment"], file_name: str) -
     plain = _in_ascii(name)
     header = f'{kind}; filename="{plain}"'
     return header if plain == name else f"{header}; filename*=UTF-8''{quote(name, safe=_ATTR_CHARS)}"
-
-
-def is_inline_safe(mime_type: str) -> bool:
-    """Tell whether a browser may show such a file from this origin: only what can never run a script there."""
-    found = _MIME_TYPE.fullmatch(mime_type.strip(" \t"))
-    kind = found[1].lower() if found else ""
-    # Browsers take any type that ends in +xml for a document, which may hold scripts: video/x+xml too.
-    return kind in _INLINE_TYPES or (kind.startswith(("audio/", "video/")) and "+" not in kind)
 
 
 def _savable(file_name: str) -> str:

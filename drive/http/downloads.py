@@ -1,27 +1,30 @@
 """Send a stored file, or the part of it that is asked for."""
 
 import asyncio
-import re
+from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import structlog
 from aiohttp import web
 
 from drive.errors import Code, DriveError, invalid, not_found
-from drive.http.disposition import content_disposition, is_inline_safe
+from drive.http.disposition import content_disposition
 from drive.http.problems import REQUEST_ID, problem
 from drive.http.ranges import Plan, plan
+from drive.mime import is_inline_safe, is_mime_type
+
+if TYPE_CHECKING:
+    from drive.storage.interfaces import Store
 
 log = structlog.get_logger()
 
 # What is shown inline can do nothing here: no script, no plugin, no form, no request to this origin.
 _SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
-
-_MIME_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+([ \t]*;[\x20-\x7e]*)?", re.ASCII)
 
 
 def type_to_send(mime_type: str, wanted: str | None) -> str:
@@ -35,29 +38,58 @@ def type_to_send(mime_type: str, wanted: str | None) -> str:
     """
     if wanted is None:
         return mime_type
-    if not _MIME_TYPE.fullmatch(wanted):
+    if not is_mime_type(wanted):
         raise invalid("overrideMimeType", "must be a MIME type such as image/png.")
     return wanted if is_inline_safe(wanted) else mime_type
 
 
-async def send_file(
-    request: web.Request,
-    file: Path,
-    *,
-    name: str,
-    mime_type: str,
-    etag: str,
-    modified_at: datetime,
-    size_bytes: int,
-    as_attachment: bool,
-) -> web.StreamResponse:
-    """Send a file as the request's conditions and range ask; its bytes go from the disk to the socket by sendfile.
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What is to be sent, and how a client is told of it."""
+
+    object_name: str
+    file_name: str
+    mime_type: str
+    etag: str
+    modified_at: datetime
+    size_bytes: int
+    as_attachment: bool
+    is_public: bool
+    """Whether anybody may read it."""
+
+    @property
+    def disposition(self) -> str:
+        """The header Content-Disposition: only what can do nothing is shown."""
+        inline = is_inline_safe(self.mime_type) and not self.as_attachment
+        return content_disposition("inline" if inline else "attachment", self.file_name)
+
+
+async def send(request: web.Request, store: "Store", wanted: Download) -> web.StreamResponse:
+    """Send what a store has, or the way to it.
 
     Raises:
         DriveError: NOT_FOUND, where the bytes are gone.
 
     """
-    quoted_etag = f'"{etag}"'
+    path = store.path(wanted.object_name)
+    if path is None:
+        url = store.url(
+            wanted.object_name,
+            mime_type=wanted.mime_type,
+            disposition=wanted.disposition,
+            is_public=wanted.is_public,
+        )
+        if url is not None:
+            # The next reader may be another, and the way there another by then.
+            return web.Response(status=HTTPStatus.FOUND, headers={"Location": url, "Cache-Control": "no-store"})
+    return await _send_stored(request, wanted, store.read(wanted.object_name) if path is None else path)
+
+
+async def _send_stored(
+    request: web.Request, wanted: Download, source: Path | AsyncIterator[bytes]
+) -> web.StreamResponse:
+    """Send bytes as the request's conditions and range ask; from a disk they go to the socket by sendfile."""
+    quoted_etag = f'"{wanted.etag}"'
     todo = plan(
         range_header=_header(request, "Range"),
         if_range=_header(request, "If-Range"),
@@ -66,33 +98,35 @@ async def send_file(
         if_modified_since=_header(request, "If-Modified-Since"),
         if_unmodified_since=_header(request, "If-Unmodified-Since"),
         etag=quoted_etag,
-        modified_at=modified_at,
-        size_bytes=size_bytes,
+        modified_at=wanted.modified_at,
+        size_bytes=wanted.size_bytes,
         method=request.method,
     )
     if todo.status >= HTTPStatus.BAD_REQUEST:
         return _refusal(request, todo)
-    inline = is_inline_safe(mime_type) and not as_attachment
     response = web.StreamResponse(status=todo.status)
     response.headers.update(
         {
             "Accept-Ranges": "bytes",
             "Cache-Control": "private, no-cache",
-            "Content-Disposition": content_disposition("inline" if inline else "attachment", name),
+            "Content-Disposition": wanted.disposition,
             "Content-Security-Policy": _SANDBOX,
-            "Content-Type": mime_type,
+            "Content-Type": wanted.mime_type,
             "ETag": quoted_etag,
             "X-Content-Type-Options": "nosniff",
         }
     )
-    response.last_modified = modified_at
+    response.last_modified = wanted.modified_at
     if todo.content_range:
         response.headers["Content-Range"] = todo.content_range
     if todo.status == HTTPStatus.NOT_MODIFIED:
         await response.prepare(request)
         await response.write_eof()
         return response
-    return await _send_bytes(request, response, file, todo)
+    response.content_length = todo.count
+    if isinstance(source, Path):
+        return await _send_file(request, response, source, todo)
+    return await _send_stream(request, response, source, todo)
 
 
 def _header(request: web.Request, name: str) -> str | None:
@@ -113,18 +147,34 @@ def _refusal(request: web.Request, todo: Plan) -> web.Response:
     return response
 
 
-async def _send_bytes(request: web.Request, response: web.StreamResponse, file: Path, todo: Plan) -> web.StreamResponse:
-    response.content_length = todo.count
+async def _send_file(request: web.Request, response: web.StreamResponse, file: Path, todo: Plan) -> web.StreamResponse:
     try:
         source = await asyncio.to_thread(file.open, "rb")
     except FileNotFoundError as error:
-        log.error("Object missing", object_id=file.name)  # noqa: TRY400 - the trace says nothing more
-        raise not_found("File") from error
+        raise _missing(file.name) from error
     with source:
         await response.prepare(request)
         if todo.count and request.method != "HEAD":
             await _send_part(request, source, todo, object_id=file.name)
     return response
+
+
+async def _send_stream(
+    request: web.Request, response: web.StreamResponse, source: AsyncIterator[bytes], todo: Plan
+) -> web.StreamResponse:
+    """Send from a store that has no file and no URL of its own."""
+    await response.prepare(request)
+    position, end = 0, todo.offset + todo.count
+    if todo.count and request.method != "HEAD":
+        async for piece in source:
+            await response.write(piece[max(0, todo.offset - position) : max(0, end - position)])
+            position += len(piece)
+    return response
+
+
+def _missing(name: str) -> DriveError:
+    log.error("Object missing", object_id=name)
+    return not_found("File")
 
 
 async def _send_part(request: web.Request, source: BinaryIO, todo: Plan, *, object_id: str) -> None:

@@ -1,6 +1,6 @@
 """The table that the application serves."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -26,3 +26,7 @@ class Route(NamedTuple):
     path: str
     handler: Handler
     access: Access = Access.ACCOUNT
+
+
+ROUTES = web.AppKey[Sequence[Route]]("routes")
+"""Where the application keeps what it serves: `request.app[ROUTES]`."""

@@ -13,7 +13,7 @@ _MOST_CHARS = 256
 
 
 def visitor_of(request: web.Request) -> Visitor:
-    """Return who sent the request, on a route for anybody, with the passcode of its header or of its query.
+    """Return who sent the request, on a route for anybody, with the passcode of its header or else of its query.
 
     Proxies and browsers write queries down, so that the header is the better place; clients of the original know only
     the query.
@@ -22,8 +22,8 @@ def visitor_of(request: web.Request) -> Visitor:
         DriveError: VALIDATION_ERROR, where no passcode can look like this.
 
     """
-    header = request.headers.get(_HEADER)
-    given = Params({"passcode": header} if header else request.query)
+    sent = {"passcode": request.headers.get(_HEADER, "")}
+    in_header, in_query = (Params(given).text("passcode", most_chars=_MOST_CHARS) for given in (sent, request.query))
     known: list[UUID | None] = []
 
     async def identify() -> UUID | None:
@@ -33,6 +33,6 @@ def visitor_of(request: web.Request) -> Visitor:
 
     return Visitor(
         identify=identify,
-        passcode=given.text("passcode", most_chars=_MOST_CHARS),
+        passcode=in_header or in_query,
         address=request.remote,
     )

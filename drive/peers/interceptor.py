@@ -37,23 +37,20 @@ class Recorder(grpc.aio.ServerInterceptor):
     def _around(self, method: str, behaviour: Behaviour) -> Behaviour:
         async def answer(request: Any, context: Context) -> Any:
             self._world.calls[method] += 1
-            await self._fail_on_purpose(method, context)
+            fault = self._take(method)
+            if fault is not None and not fault.is_late:
+                await _fail_on_purpose(fault, context)
             try:
-                return await behaviour(request, context)
+                response = await behaviour(request, context)
             except DriveError as error:
                 await context.abort(grpc.StatusCode[error.code.value.grpc], error.message)
             except NotImplementedError:
                 await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not implemented, as in the original.")
+            if fault is not None and fault.is_late:
+                await _fail_on_purpose(fault, context)
+            return response
 
         return answer
-
-    async def _fail_on_purpose(self, method: str, context: Context) -> None:
-        fault = self._take(method)
-        if fault is None:
-            return
-        await asyncio.sleep(fault.delay_s)
-        if fault.code is not None:
-            await context.abort(fault.code, fault.details)
 
     def _take(self, method: str) -> Fault | None:
         """Return the fault of a method and use it up once."""
@@ -64,3 +61,9 @@ class Recorder(grpc.aio.ServerInterceptor):
         if fault.times <= 0:
             del self._world.faults[method]
         return fault
+
+
+async def _fail_on_purpose(fault: Fault, context: Context) -> None:
+    await asyncio.sleep(fault.delay_s)
+    if fault.code is not None:
+        await context.abort(fault.code, fault.details)

@@ -180,13 +180,15 @@ class Email:
 class Fault:
     """What goes wrong with a method: it waits, and then fails if there is a code.
 
-    `times` counts down with each call that it hits; without it, the fault stays until it is removed.
+    `times` counts down with each call that it hits; without it, the fault stays until it is removed. Where `is_late`,
+    the method does its work before: what is lost is the answer.
     """
 
     delay_s: float = 0.0
     code: grpc.StatusCode | None = None
     details: str = "Injected fault."
     times: int | None = None
+    is_late: bool = False
 
 
 @dataclass(slots=True)

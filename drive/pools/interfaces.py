@@ -1,12 +1,18 @@
 """What clients are shown of a pool, and what uploads ask of it."""
 
-from datetime import datetime
-from typing import Any
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 
 from drive.errors import Code, DriveError
+
+DURATION = re.compile(r"(\d{1,7}):([0-5]\d):([0-5]\d)")
+"""H:MM:SS, as clients are shown how long a pool keeps files."""
+
+_MOST_EXPERIENCE = 1_000_000
 
 
 class Policy(msgspec.Struct, kw_only=True, frozen=True):
@@ -23,6 +29,10 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True):
     accept_types: list[str] | None = None
     max_file_size: int | None = None
     require_privilege: int = 0
+    min_social_credits: float | None = None
+    """What public files take of their owners, where the pool serves anonymous readers."""
+    daily_experience: Annotated[int, msgspec.Meta(ge=0, le=_MOST_EXPERIENCE)] = 0
+    """What the first upload of a day gives."""
 
     def check(self, *, content_type: str, size_bytes: int, tier: int, pool_name: str) -> None:
         """Refuse what the pool does not take.
@@ -94,6 +104,15 @@ class Pool(msgspec.Struct, kw_only=True, frozen=True):
             updated_at=row[prefix + "updated_at"],
             resource_identifier=f"file.pool:{row[prefix + 'id']}",
         )
+
+    def expiry(self, wanted: datetime | None) -> datetime | None:
+        """Return when a file that is uploaded now expires: when its owner says, but no later than the pool keeps it."""
+        found = DURATION.fullmatch(self.storage_config.expiration or "")
+        if not found:
+            return wanted
+        hours, minutes, seconds = map(int, found.groups())
+        latest = datetime.now(UTC) + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+        return min(wanted or latest, latest)
 
     def is_usable_by(self, account_id: UUID) -> bool:
         """Tell whether the account may upload here."""

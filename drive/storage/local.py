@@ -12,69 +12,116 @@ import hashlib
 import os
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from drive.storage.interfaces import BodyTooLongError, Content, Hasher, StoreBusyError, StoreFullError
+from drive.storage.interfaces import (
+    BodyTooLongError,
+    Content,
+    Hasher,
+    StoreBusyError,
+    StoredObject,
+    StoreFullError,
+    Upload,
+)
 
 T = TypeVar("T")
 
 _WRITE_BYTES = 1024 * 1024  # handed to the disk at a time: fewer thread switches, and memory that stays small
 _READ_BYTES = 1024 * 1024
+_UNBOUNDED_BYTES = 2**63 - 1
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class LocalStore:
-    """A `Store` under one folder: `staging/<upload>` and `objects/<first two characters>/<object>`."""
+    """A `Store` under one folder: `staging/<object>` and `objects/<first two characters>/<object>`."""
+
+    least_chunk_bytes = 1
 
     def __init__(self, root: Path) -> None:
         self._staging = root / "staging"
         self._objects = root / "objects"
 
-    def path(self, object_id: str) -> Path:
+    def path(self, name: str) -> Path:
         """Return where the object is, if it is there."""
-        return self._objects / object_id[:2] / object_id
+        return self._objects / name[:2] / name
+
+    def url(self, name: str, *, mime_type: str, disposition: str, is_public: bool) -> None:
+        """Return None: what is on this disk is read through us."""
 
     @contextlib.asynccontextmanager
-    async def part(self, upload_id: str, *, offset: int, most_bytes: int) -> AsyncIterator["LocalPart"]:
+    async def part(self, upload: Upload, *, offset: int, most_bytes: int) -> AsyncIterator["LocalPart"]:
         """Lock a part of a staged upload for a block, against other processes too."""
         with _space_errors():
-            fd = await _in_thread(_open_for_writing, self._staging / upload_id, undo=os.close)
+            fd = await _in_thread(_open_for_writing, self._staging / upload.object_id, undo=os.close)
         try:
             _lock(fd, offset, most_bytes)
             yield LocalPart(fd, offset, most_bytes)
         finally:
             os.close(fd)  # which also releases the lock
 
-    async def promote(self, upload_id: str, object_id: str, *, known: Content | None, expected_bytes: int) -> Content:
+    async def promote(self, upload: Upload, *, tags: list[str], known: Content | None) -> Content:  # noqa: ARG002
         """Make a staged upload the object, and return what it is."""
         with _space_errors():
-            return await _in_thread(self._promote, upload_id, object_id, known, expected_bytes)
+            return await _in_thread(self._promote, upload.object_id, known, upload.size_bytes)
 
-    async def discard(self, upload_id: str) -> None:
+    async def discard(self, object_id: str) -> None:
         """Forget a staged upload, if there is one."""
-        await _in_thread(_unlink, self._staging / upload_id)
-
-    async def delete(self, object_id: str) -> None:
-        """Delete an object, if it is there."""
-        await _in_thread(_unlink, self.path(object_id))
+        await _in_thread(_unlink, self._staging / object_id)
 
     async def staged(self) -> list[str]:
-        """Return the ids of all staged uploads."""
+        """Return the object ids of all staged uploads."""
         return await _in_thread(_names, self._staging)
 
-    def _promote(self, upload_id: str, object_id: str, known: Content | None, expected_bytes: int) -> Content:
-        staged, final = self._staging / upload_id, self.path(object_id)
+    async def read(self, name: str) -> AsyncIterator[bytes]:
+        """Give an object's bytes."""
+        fd = await _in_thread(os.open, self.path(name), os.O_RDONLY | os.O_CLOEXEC, undo=os.close)
+        try:
+            while piece := await _in_thread(os.read, fd, _READ_BYTES):
+                yield piece
+        finally:
+            os.close(fd)
+
+    async def write(self, name: str, body: AsyncIterator[bytes], *, mime_type: str) -> int:  # noqa: ARG002
+        """Store an object at once and durably."""
+        final = self.path(name)
+        new = final.with_name(f"{name}.new")  # where a crash leaves it, the check for orphans finds it
+        with _space_errors():
+            fd = await _in_thread(_open_for_writing, new, undo=os.close)
+            try:
+                _lock(fd, 0, 0)
+                await _in_thread(os.ftruncate, fd, 0)
+                size_bytes = await LocalPart(fd, 0, _UNBOUNDED_BYTES).write(body)
+                await _in_thread(_rename_durably, new, final)
+            except BaseException:
+                _unlink(new)
+                raise
+            finally:
+                os.close(fd)
+        return size_bytes
+
+    async def delete(self, name: str) -> None:
+        """Delete an object, if it is there."""
+        await _in_thread(_unlink, self.path(name))
+
+    async def stored(self) -> AsyncIterator[list[StoredObject]]:
+        """Give all that is stored, a folder at a time."""
+        for folder in await _in_thread(_folders, self._objects):
+            yield await _in_thread(_stored, folder)
+
+    def _promote(self, object_id: str, known: Content | None, expected_bytes: int) -> Content:
+        staged, final = self._staging / object_id, self.path(object_id)
         if expected_bytes == 0 and not final.exists():
             os.close(_open_for_writing(staged))  # an empty file has no chunk that would have made it
         fd, is_promoted = _open_locked(staged, final)
         try:
             if os.fstat(fd).st_size != expected_bytes:
-                raise FileNotFoundError(errno.ENOENT, "fewer bytes are staged than were recorded", upload_id)
+                raise FileNotFoundError(errno.ENOENT, "fewer bytes are staged than were recorded", object_id)
             content = known or Content(_sha256(fd), expected_bytes)
             if not is_promoted:
                 _make_folder(final.parent)
-                os.rename(staged, final)  # noqa: PTH104 - the counterpart of os.open
+                staged.rename(final)
             _sync_folder(final.parent)
             return content
         finally:
@@ -83,6 +130,8 @@ class LocalStore:
 
 class LocalPart:
     """A `Part`: a range of bytes of an open file."""
+
+    tag = ""
 
     def __init__(self, fd: int, offset: int, most_bytes: int) -> None:
         self._fd = fd
@@ -240,6 +289,28 @@ def _sync_folder(folder: Path) -> None:
 
 def _unlink(file: Path) -> None:
     file.unlink(missing_ok=True)
+
+
+def _rename_durably(source: Path, target: Path) -> None:
+    source.rename(target)
+    _sync_folder(target.parent)
+
+
+def _folders(root: Path) -> list[Path]:
+    try:
+        return sorted(root.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def _stored(folder: Path) -> list[StoredObject]:
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
+                state = entry.stat(follow_symlinks=False)
+                found.append(StoredObject(entry.name, state.st_size, datetime.fromtimestamp(state.st_mtime, UTC)))
+    return found
 
 
 def _names(folder: Path) -> list[str]:

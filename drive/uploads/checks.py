@@ -1,19 +1,18 @@
 """What is wrong with a request to upload, before anything is looked up."""
 
-import re
 from datetime import UTC, datetime
 
 import msgspec
 
 from drive.errors import invalid
 from drive.files.names import clean_file_name
+from drive.mime import is_mime_type
 from drive.uploads.interfaces import CreateUpload
 
 _SHA256_HEX_CHARS = 64
 _HASH_MAX_CHARS = 256
 _CONTENT_TYPE_MAX_CHARS = 256
 _LATEST = datetime(9000, 1, 1, tzinfo=UTC)  # whose UTC no time zone moves beyond what a datetime holds
-_CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+([ \t]*;[\x20-\x7e]*)?", re.ASCII)
 
 
 def request(wanted: CreateUpload) -> CreateUpload:
@@ -24,13 +23,22 @@ def request(wanted: CreateUpload) -> CreateUpload:
 
     """
     file_name = text(wanted.file_name, wanted.content_type)
-    if len(wanted.hash) > _HASH_MAX_CHARS or not wanted.hash:
-        raise invalid("hash", f"must have 1 to {_HASH_MAX_CHARS} characters; send the SHA-256 in hex")
     if wanted.encrypt_password is not None:
         raise invalid("encrypt_password", "the server does not encrypt; encrypt the file before you send it")
     if wanted.expired_at is not None and not datetime.now(UTC) < wanted.expired_at < _LATEST:
         raise invalid("expired_at", f"must be in the future, and before {_LATEST.year}")
     return msgspec.structs.replace(wanted, file_name=file_name)
+
+
+def declared(content_hash: str) -> None:
+    """Refuse what cannot be the hash of a content.
+
+    Raises:
+        DriveError: VALIDATION_ERROR.
+
+    """
+    if len(content_hash) > _HASH_MAX_CHARS or not content_hash:
+        raise invalid("hash", f"must have 1 to {_HASH_MAX_CHARS} characters; send the SHA-256 in hex")
 
 
 def declared_sha256(declared: str) -> bytes | None:
@@ -50,6 +58,6 @@ def text(file_name: str, content_type: str) -> str:
         DriveError: VALIDATION_ERROR.
 
     """
-    if len(content_type) > _CONTENT_TYPE_MAX_CHARS or not _CONTENT_TYPE.fullmatch(content_type):
+    if len(content_type) > _CONTENT_TYPE_MAX_CHARS or not is_mime_type(content_type):
         raise invalid("content_type", "must be a MIME type such as image/png")
     return clean_file_name(file_name)

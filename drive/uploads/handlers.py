@@ -1,19 +1,36 @@
-"""`/api/files/upload`."""
+"""`/api/files/upload` and, for clients of tus 1.0, `/api/files/tus`."""
 
-from aiohttp import web
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import format_datetime
+from typing import Annotated
 
+import msgspec
+from aiohttp import hdrs, web
+
+from drive.errors import Code, DriveError, invalid
+from drive.files.interfaces import Permission, Visibility
 from drive.http.answers import answer
 from drive.http.auth import account_of
 from drive.http.bodies import file_part, read_json
 from drive.http.params import MOST_TAKE, Params
-from drive.http.routes import Route
+from drive.http.routes import Access, Handler, Route
 from drive.uploads.history import ORDERS, STATUSES, UploadHistory
-from drive.uploads.interfaces import CreateUpload, Message
+from drive.uploads.interfaces import CreateUpload, Message, Task, TaskStatus
 from drive.uploads.service import Uploads
+from drive.uploads.tus import TusUploads
+from drive.uploads.tus_headers import ALGORITHMS, EXTENSIONS, VERSION, Checksum, byte_count, checksum, metadata
 
 _DIRECT_DEFAULT_TYPE = "application/octet-stream"
+_VISIBILITIES = [it.value for it in Visibility]
 _LISTED_DEFAULT = 50
 _RECENT_DEFAULT = 10
+
+_TUS = "/api/files/tus"
+_TUS_TYPE = "application/offset+octet-stream"
+_TUS_DEFAULT_NAME = "Unnamed"
+_METHOD_OVERRIDE = "X-HTTP-Method-Override"
+_MOST_CHARS = 1024
 
 
 class UploadHandlers:
@@ -56,6 +73,8 @@ class UploadHandlers:
         with Params(request.query) as params:
             pool_id = params.uuid("poolId")
             path = params.text("path", most_chars=1024)
+            visibility = params.choice("visibility", _VISIBILITIES, default=Visibility.PUBLIC.value)
+            realm_id = params.uuid("realmId")
         part = await file_part(request, "file")
         file = await self._uploads.direct(
             account_of(request),
@@ -65,6 +84,7 @@ class UploadHandlers:
             most_bytes=part.most_bytes,
             pool_id=pool_id,
             path=path,
+            permission=Permission(visibility=Visibility(visibility), realm_id=realm_id),
         )
         return answer(file)
 
@@ -129,3 +149,157 @@ class UploadTaskHandlers:
         """Forget the uploads that ended without a file."""
         forgotten = await self._history.forget_failed(account_of(request).id)
         return answer(Message(f"Cleaned up {forgotten} failed tasks"))
+
+
+class TusHandlers:
+    """Answers clients of tus 1.0."""
+
+    def __init__(self, uploads: TusUploads) -> None:
+        self._uploads = uploads
+        self._methods: dict[str, Handler] = {
+            hdrs.METH_HEAD: self.look,
+            hdrs.METH_PATCH: self.append,
+            hdrs.METH_DELETE: self.cancel,
+        }
+
+    def routes(self) -> list[Route]:
+        """Return what is served here."""
+        collections = [_TUS, f"{_TUS}/"]
+        upload = f"{_TUS}/{{uploadId}}"
+        return [
+            *(Route("OPTIONS", path, self.options, Access.ANYBODY) for path in (*collections, upload)),
+            *(Route("POST", path, self.create) for path in collections),
+            *(Route(method, upload, self.dispatch) for method in (*self._methods, hdrs.METH_POST)),
+        ]
+
+    async def options(self, _request: web.Request) -> web.Response:
+        """Tell what is spoken here."""
+        headers = {
+            "Tus-Version": VERSION,
+            "Tus-Extension": EXTENSIONS,
+            "Tus-Max-Size": str(self._uploads.most_bytes),
+            "Tus-Checksum-Algorithm": ALGORITHMS,
+        }
+        return web.Response(status=204, headers=headers)
+
+    async def dispatch(self, request: web.Request) -> web.StreamResponse:
+        """Answer the method that is meant: some clients and proxies can send none but POST."""
+        method = request.headers.get(_METHOD_OVERRIDE, request.method).upper()
+        if method not in self._methods:
+            raise web.HTTPMethodNotAllowed(method, [*self._methods])
+        _check_version(request)
+        return await self._methods[method](request)
+
+    async def create(self, request: web.Request) -> web.Response:
+        """Begin an upload, and take what of it comes along."""
+        _check_version(request)
+        for header in ("Upload-Defer-Length", "Upload-Concat"):
+            if header in request.headers:
+                raise invalid(header, f"is not supported; what is: {EXTENSIONS}")
+        if request.body_exists:
+            _check_type(request)
+        sent = ",".join(request.headers.getall("Upload-Metadata", []))
+        wanted = _wanted(byte_count("Upload-Length", request.headers.get("Upload-Length", "")), metadata(sent))
+        task = await self._uploads.create(
+            account_of(request),
+            wanted,
+            sent,
+            body=(await file_part(request, "")).body,
+            announced_bytes=_announced_bytes(request),
+            checksum=_checksum(request),
+        )
+        # Relative, for the client to resolve: a proxy may serve this path under another one.
+        location = task.id if request.path.endswith("/") else f"{_TUS.rpartition('/')[2]}/{task.id}"
+        return web.Response(status=201, headers={"Location": location, **_state(task)})
+
+    async def look(self, request: web.Request) -> web.Response:
+        """Tell how much of an upload has arrived."""
+        task = await self._uploads.look(account_of(request), request.match_info["uploadId"])
+        headers = {"Upload-Length": str(task.size_bytes), **_state(task)}
+        if task.tus_metadata:
+            headers["Upload-Metadata"] = task.tus_metadata
+        return web.Response(headers=headers)
+
+    async def append(self, request: web.Request) -> web.Response:
+        """Take the bytes that follow."""
+        _check_type(request)
+        task = await self._uploads.append(
+            account_of(request),
+            request.match_info["uploadId"],
+            byte_count("Upload-Offset", request.headers.get("Upload-Offset", "")),
+            body=(await file_part(request, "")).body,
+            announced_bytes=_announced_bytes(request),
+            checksum=_checksum(request),
+        )
+        return web.Response(status=204, headers=_state(task))
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """End an upload without a file."""
+        await self._uploads.cancel(account_of(request), request.match_info["uploadId"])
+        return web.Response(status=204)
+
+
+async def send_tus_version(request: web.Request, response: web.StreamResponse) -> None:
+    """Add the version to whatever a client of tus is answered, errors too: a receiver of `on_response_prepare`."""
+    if request.path == _TUS or request.path.startswith(f"{_TUS}/"):
+        response.headers["Tus-Resumable"] = VERSION
+        if response.status == web.HTTPPreconditionFailed.status_code:
+            response.headers["Tus-Version"] = VERSION
+
+
+def _check_version(request: web.Request) -> None:
+    if request.headers.get("Tus-Resumable") != VERSION:
+        raise DriveError(Code.PRECONDITION_FAILED, f"Only tus {VERSION} is spoken here. Send Tus-Resumable: {VERSION}.")
+
+
+def _check_type(request: web.Request) -> None:
+    if request.content_type != _TUS_TYPE:
+        raise DriveError(Code.UNSUPPORTED_MEDIA_TYPE, f"Send the bytes with Content-Type: {_TUS_TYPE}.")
+
+
+def _announced_bytes(request: web.Request) -> int:
+    """Return how many bytes there will be at least; the length of a compressed body says nothing."""
+    return 0 if hdrs.CONTENT_ENCODING in request.headers else request.content_length or 0
+
+
+def _checksum(request: web.Request) -> Checksum | None:
+    sent = request.headers.get("Upload-Checksum")
+    return None if sent is None else checksum(sent)
+
+
+def _state(task: Task) -> dict[str, str]:
+    headers = {"Upload-Offset": str(task.tus_offset_bytes), hdrs.CACHE_CONTROL: "no-store"}
+    if task.status is TaskStatus.COMPLETED:
+        return headers | {"Upload-File-Id": task.file_id}
+    return headers | {"Upload-Expires": format_datetime(task.expires_at, usegmt=True)}
+
+
+def _wanted(size_bytes: int, sent: Mapping[str, str]) -> CreateUpload:
+    """Return what a client says of its file; one that knows tus and not us says `filename` and `filetype`, if that."""
+    with Params(sent) as params:
+        pool_id, bundle_id, realm_id = (params.uuid(name) for name in ("pool_id", "bundle_id", "realm_id"))
+        path = params.text("path", most_chars=_MOST_CHARS)
+        declared = params.text("hash", most_chars=256, default="")
+        visibility = params.choice("visibility", _VISIBILITIES, default=Visibility.PUBLIC.value)
+    return CreateUpload(
+        hash=declared,
+        file_name=sent.get("filename") or sent.get("name") or _TUS_DEFAULT_NAME,
+        file_size=size_bytes,
+        content_type=sent.get("filetype") or sent.get("type") or sent.get("content_type") or _DIRECT_DEFAULT_TYPE,
+        pool_id=pool_id,
+        bundle_id=bundle_id,
+        expired_at=_expiry(sent.get("expired_at")),
+        path=path,
+        visibility=Visibility(visibility),
+        realm_id=realm_id,
+    )
+
+
+def _expiry(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment: datetime = msgspec.convert(text, Annotated[datetime, msgspec.Meta(tz=True)])
+    except msgspec.ValidationError as error:
+        raise invalid("expired_at", "must be a time with its zone, such as 2030-01-31T12:00:00Z") from error
+    return moment

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import msgspec
 
-from drive.files.interfaces import CloudFile
+from drive.files.interfaces import CloudFile, Permission, Visibility
+from drive.mime import is_inline_safe
 
 
 class TaskStatus(IntEnum):
@@ -36,6 +37,13 @@ class CreateUpload(msgspec.Struct, kw_only=True, frozen=True):
     expired_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     chunk_size: int | None = None
     path: str | None = None
+    visibility: Visibility = Visibility.PUBLIC
+    realm_id: UUID | None = None
+
+    @property
+    def permission(self) -> Permission:
+        """Whom the file will be for."""
+        return Permission(visibility=self.visibility, realm_id=self.realm_id)
 
 
 class CreatedUpload(msgspec.Struct, kw_only=True, frozen=True):
@@ -87,11 +95,26 @@ class Task:
     sha256: bytes | None
     pool_id: UUID
     last_activity_at: datetime
+    expires_at: datetime
+    tus_offset_bytes: int | None
+    """How much of an upload that comes by tus has arrived; None of one that comes in chunks."""
+    tus_metadata: str | None
+    """The header `Upload-Metadata`, as its client has sent it."""
 
     @classmethod
     def from_row(cls, row: Any) -> "Task":
         """Build from a row of `upload_tasks`."""
         return cls(**{name: row[name] for name in cls.__slots__} | {"status": TaskStatus(row["status"])})
+
+    @property
+    def mime_type(self) -> str:
+        """What its object is stored as: where a store serves it by itself, nothing may run there either."""
+        return self.content_type if is_inline_safe(self.content_type) else "application/octet-stream"
+
+    @property
+    def is_tus(self) -> bool:
+        """Whether it comes by tus rather than in chunks."""
+        return self.tus_offset_bytes is not None
 
     def chunk_bytes(self, index: int) -> int:
         """Return how many bytes a chunk must have: all but the last are of one size."""

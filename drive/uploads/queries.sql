@@ -19,17 +19,24 @@ from (
 -- name: create
 insert into upload_tasks (
     id, account_id, file_id, object_id, file_name, content_type, size_bytes, chunk_size_bytes, chunks_count, sha256,
-    pool_id, bundle_id, path, file_expired_at, expires_at
+    pool_id, bundle_id, path, file_expired_at, expires_at, visibility, realm_id, tus_metadata, tus_offset_bytes
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, now() + make_interval(secs => $15))
+values (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, now() + make_interval(secs => $15), $16, $17, $18,
+    case when $18::text is not null then 0 end
+)
 returning *;
 
 -- name: same_content
+-- A file for others than was asked for, or with another end, is not the same.
+-- $1 account, $2 pool, $3 SHA-256, $4 bytes, $5 bundle, $6 visibility, $7 realm, $8 when it is to expire
 select f.id
 from objects o join files f on f.object_id = o.id
 where o.account_id = $1 and o.pool_id = $2 and o.sha256 = $3 and o.size_bytes = $4
     and f.deleted_at is null and not f.is_marked_recycle and (f.expired_at is null or f.expired_at > now())
     and f.bundle_id is not distinct from $5
+    and f.visibility = $6 and f.realm_id is not distinct from $7::uuid
+    and f.expired_at is not distinct from $8::timestamptz
 order by f.created_at, f.id
 limit 1;
 
@@ -46,7 +53,10 @@ on conflict do nothing;
 
 -- name: with_chunks
 -- Both at one moment: the chunks are forgotten when another request ends the upload.
-select t.*, array(select chunk_index from upload_chunks c where c.task_id = t.id order by chunk_index) as chunks
+select
+    t.*,
+    array(select chunk_index from upload_chunks c where c.task_id = t.id order by chunk_index) as chunks,
+    array(select tag from upload_chunks c where c.task_id = t.id order by chunk_index) as tags
 from upload_tasks t
 where t.id = $1;
 
@@ -67,12 +77,34 @@ with touched as (
     returning id
 ),
 recorded as (
-    insert into upload_chunks (task_id, chunk_index) select id, $2 from touched
+    insert into upload_chunks (task_id, chunk_index, tag) select id, $2, $4 from touched
     on conflict do nothing
     returning chunk_index
 )
-select (select count(*) from upload_chunks where task_id = $1) + (select count(*) from recorded) as chunks_uploaded
+select
+    (select count(*) from upload_chunks where task_id = $1) + (select count(*) from recorded) as chunks_uploaded,
+    exists (select from recorded) as is_new
 from touched;
+
+-- name: task
+select * from upload_tasks where id = $1;
+
+-- name: advance
+-- Only from where a tus upload was when these bytes were written: of two requests that bring the same bytes one counts.
+-- $1 task, $2 from which byte, $3 to which, $4 chunks that are whole now, $5 their tags, $6 lifetime in seconds
+with touched as (
+    update upload_tasks
+    set
+        tus_offset_bytes = $3, last_activity_at = now(), updated_at = now(),
+        expires_at = now() + make_interval(secs => $6)
+    where id = $1 and status = 1 and tus_offset_bytes = $2
+    returning id, expires_at
+),
+recorded as (
+    insert into upload_chunks (task_id, chunk_index, tag)
+    select id, chunk_index, tag from touched, unnest($4::integer[], $5::text[]) as whole (chunk_index, tag)
+)
+select expires_at from touched;
 
 -- name: resize
 -- A direct upload knows its size only when its body has ended.
@@ -80,8 +112,12 @@ update upload_tasks set size_bytes = $2 where id = $1 and status = 1 returning *
 
 -- name: complete
 -- The task's end, the file and its object in one statement: all of it happens, or none.
--- Content that the account already has in this pool is shared, and the copy just promoted is deleted by a job.
+-- Content that the account already has in this pool is shared, and the copy just promoted is deleted by a job; what is
+-- new and can be seen or heard is processed by another.
 -- A bundle that was deleted meanwhile takes the file along into the recycle bin; the lock lets no deletion come between.
+-- The first file of a day, in UTC, earns its owner what the pool gives for it; files of pools that give nothing do not
+-- count.
+-- $1 task, $2 SHA-256, $3 bytes, $4 whether other services are told
 with task as (
     update upload_tasks
     set status = 3, completed_at = now(), updated_at = now(), last_activity_at = now()
@@ -98,11 +134,11 @@ bundle as (select b.deleted_at from task t join bundles b on b.id = t.bundle_id 
 file as (
     insert into files (
         id, account_id, object_id, pool_id, bundle_id, name, mime_type, size_bytes, expired_at, uploaded_at,
-        is_marked_recycle
+        is_marked_recycle, visibility, realm_id
     )
     select
         t.file_id, t.account_id, o.id, t.pool_id, t.bundle_id, t.file_name, t.content_type, $3, t.file_expired_at, now(),
-        exists (select from bundle where deleted_at is not null)
+        exists (select from bundle where deleted_at is not null), t.visibility, t.realm_id
     from task t, object o
     returning id
 ),
@@ -111,11 +147,43 @@ indexed as (
     select t.account_id, t.path, f.id from task t, file f where t.path is not null
 ),
 forgotten as (delete from upload_chunks where task_id = $1),
+earned as (
+    insert into experience_days (account_id, day, points)
+    select t.account_id, (now() at time zone 'utc')::date, (p.policy_config->>'daily_experience')::integer
+    from task t join file f on true join pools p on p.id = t.pool_id
+    where coalesce((p.policy_config->>'daily_experience')::integer, 0) > 0
+    on conflict do nothing
+    returning account_id, day
+),
+rewarded as (
+    insert into jobs (kind, payload)
+    select 'give_experience', jsonb_build_object('account_id', account_id, 'day', day) from earned
+),
 redundant as (
     insert into jobs (kind, payload)
     select 'delete_object', jsonb_build_object('object_id', t.object_id, 'pool_id', t.pool_id)
     from task t, object o
     where o.id <> t.object_id
+),
+processed as (
+    insert into jobs (kind, lane, unique_key, payload)
+    select
+        'process_object', 'media', 'process_object:' || o.id,
+        jsonb_build_object('object_id', o.id, 'pool_id', t.pool_id)
+    from task t join object o on o.id = t.object_id join pools p on p.id = t.pool_id
+    where t.content_type ~* '^(image|video|audio)/'
+        and not (p.policy_config @> '{"no_optimization": true, "no_metadata": true}')
+    on conflict (unique_key) where status = 'pending' do nothing
+),
+announced as (
+    insert into events (subject, message_id, payload)
+    select 'file_uploaded', 'file_uploaded:' || t.file_id, jsonb_build_object(
+        'file_id', t.file_id, 'remote_id', t.pool_id, 'storage_id', o.id, 'content_type', t.content_type,
+        'account_id', t.account_id, 'bundle_id', t.bundle_id, 'name', t.file_name, 'size', $3::bigint,
+        'hash', encode($2, 'hex'), 'uploaded_at', now()
+    )
+    from task t, object o
+    where $4
 )
 select id from file;
 
@@ -155,7 +223,7 @@ asked as (
 select id from ended;
 
 -- name: active_among
-select id from upload_tasks where status = 1 and id = any($1);
+select object_id from upload_tasks where status = 1 and object_id = any($1);
 
 -- name: history
 -- A page of an account's uploads with the chunks that each has. The order is put in by name, from a fixed table. The total
@@ -212,8 +280,11 @@ with counts as (
 arriving as (
     select
         t.chunks_count, count(c.task_id) as chunks_uploaded,
-        sum(least(t.chunk_size_bytes, t.size_bytes - c.chunk_index * t.chunk_size_bytes))
-            filter (where c.task_id is not null) as arrived_bytes
+        coalesce(
+            t.tus_offset_bytes,
+            sum(least(t.chunk_size_bytes, t.size_bytes - c.chunk_index * t.chunk_size_bytes))
+                filter (where c.task_id is not null)
+        ) as arrived_bytes
     from upload_tasks t left join upload_chunks c on c.task_id = t.id
     where t.account_id = $1 and t.status = 1
     group by t.id

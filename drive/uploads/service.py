@@ -7,20 +7,30 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from drive.billing.service import MIB, Billing
 from drive.clients.accounts import Account, AccountsClient
 from drive.db.database import Database
 from drive.db.queries import load_queries
-from drive.errors import Code, DriveError, invalid, not_found
-from drive.files.interfaces import CloudFile
+from drive.errors import Code, DriveError, invalid, not_found, unavailable
+from drive.files.interfaces import PUBLIC, CloudFile, Permission
+from drive.files.permissions import Permissions
 from drive.files.service import Files
 from drive.folders.paths import normalise
 from drive.ids import is_id, new_id
 from drive.pools.interfaces import Pool
 from drive.pools.service import Pools
-from drive.storage.interfaces import BodyTooLongError, Content, Part, Store, StoreBusyError, StoreFullError
+from drive.storage.interfaces import (
+    BodyTooLongError,
+    Content,
+    Part,
+    StoreBusyError,
+    StoreFullError,
+    Stores,
+    StoreUnavailableError,
+)
 from drive.uploads import checks
 from drive.uploads.feed import Feed
 from drive.uploads.hashes import RunningHashes
@@ -45,64 +55,72 @@ class Uploads:
         self,
         *,
         database: Database,
-        store: Store,
+        stores: Stores,
         accounts: AccountsClient,
         pools: Pools,
         billing: Billing,
         files: Files,
+        file_permissions: Permissions,
         feed: Feed,
         limits: Limits,
+        hashes: RunningHashes,
         default_pool_id: UUID,
+        are_events_on: bool,
     ) -> None:
         self._database = database
-        self._store = store
+        self._stores = stores
         self._accounts = accounts
         self._pools = pools
         self._billing = billing
         self._files = files
+        self._file_permissions = file_permissions
         self._feed = feed
         self._limits = limits
         self._default_pool_id = default_pool_id
-        self._hashes = RunningHashes()
+        self._are_events_on = are_events_on
+        self._hashes = hashes
 
     async def create(self, account: Account, wanted: CreateUpload) -> CreatedUpload:
         """Reserve quota for a new upload; or, for content that the account has in this pool already, return its file.
 
         Raises:
-            DriveError: FORBIDDEN, NOT_FOUND (pool, bundle), CONFLICT (the bundle has expired), VALIDATION_ERROR,
+            DriveError: FORBIDDEN, NOT_FOUND (pool, bundle, realm), CONFLICT (the bundle has expired), VALIDATION_ERROR,
                 TOO_LARGE, QUOTA_EXCEEDED.
 
         """
-        wanted = checks.request(wanted)
-        chunk_bytes = self._limits.chunk_size(wanted.file_size, wanted.chunk_size)
-        path = None if wanted.path is None else normalise(wanted.path)
-        pool = await self._admitted(account, wanted.pool_id, wanted.content_type, wanted.file_size)
-        await self._check_bundle(account, wanted.bundle_id)
+        checks.declared(wanted.hash)
+        wanted, pool = await self._prepared(account, wanted)
         sha256 = checks.declared_sha256(wanted.hash)
         if sha256 is not None:
             existing = await self._database.fetchval(
-                QUERIES["same_content"], account.id, pool.id, sha256, wanted.file_size, wanted.bundle_id
+                QUERIES["same_content"],
+                account.id,
+                pool.id,
+                sha256,
+                wanted.file_size,
+                wanted.bundle_id,
+                wanted.visibility.value,
+                wanted.realm_id,
+                pool.expiry(wanted.expired_at),
             )
             if existing:
-                if path is not None:
-                    await self._database.execute(QUERIES["index_file"], account.id, path, existing)
+                if wanted.path is not None:
+                    await self._database.execute(QUERIES["index_file"], account.id, wanted.path, existing)
                 return CreatedUpload(file_exists=True, file=await self._files.get(existing))
-        task = await self._reserve(
-            account,
-            pool,
-            wanted.file_name,
-            wanted.content_type,
-            wanted.file_size,
-            chunk_bytes=chunk_bytes,
-            sha256=sha256,
-            bundle_id=wanted.bundle_id,
-            path=path,
-            expired_at=wanted.expired_at,
-        )
-        self._feed.created(task)
+        task = await self._begin(account, wanted, pool)
         return CreatedUpload(
             file_exists=False, task_id=task.id, chunk_size=task.chunk_size_bytes, chunks_count=task.chunks_count
         )
+
+    async def create_tus(self, account: Account, wanted: CreateUpload, metadata: str) -> Task:
+        """Reserve quota for an upload that comes by tus; an empty hash declares nothing.
+
+        Raises:
+            DriveError: as `create`.
+
+        """
+        wanted, pool = await self._prepared(account, wanted)
+        return await self._begin(account, wanted, pool, tus_metadata=metadata)
 
     async def receive_chunk(self, account: Account, task_id: str, index: int, body: AsyncIterator[bytes]) -> bool:
         """Store one chunk; False if it was there already, and the body was not read.
@@ -116,13 +134,12 @@ class Uploads:
         if has_chunk:
             return False
         offset, size_bytes = index * task.chunk_size_bytes, task.chunk_bytes(index)
-        with _store_errors(f"Chunk {index} must have {size_bytes} bytes; more were sent."):
-            async with self._store.part(task.id, offset=offset, most_bytes=size_bytes) as part:
+        with store_errors(f"Chunk {index} must have {size_bytes} bytes; more were sent."):
+            store = await self._stores.of(task.pool_id)
+            async with store.part(task, offset=offset, most_bytes=size_bytes) as part:
                 # Another request may have sent it since it was looked up: what is recorded must never change.
                 _, has_chunk = await self._open_task(account, task_id, index)
-                if not has_chunk:
-                    await self._receive(task, index, part, body)
-        return not has_chunk
+                return not has_chunk and await self._receive(task, index, part, body)
 
     async def complete(self, account: Account, task_id: str) -> CloudFile:
         """Make the received chunks a file. Completing again returns the same file.
@@ -132,7 +149,7 @@ class Uploads:
                 VALIDATION_ERROR (the content is not what was declared; the upload has failed then).
 
         """
-        task, chunks = await self._own_task(account, task_id)
+        task, chunks, tags = await self._own_task(account, task_id)
         if task.status is TaskStatus.COMPLETED:
             return await self._files.get(task.file_id)
         if task.status is not TaskStatus.IN_PROGRESS:
@@ -143,7 +160,7 @@ class Uploads:
             raise DriveError(
                 Code.CONFLICT, f"{len(missing)} chunks are missing, beginning with {some}. Send them first."
             )
-        return await self._finish(task, self._hashes.finished(task.id, task.chunks_count, task.size_bytes))
+        return await self._finish(task, tags, self._hashes.finished(task.id, task.size_bytes))
 
     async def direct(
         self,
@@ -155,6 +172,7 @@ class Uploads:
         most_bytes: int,
         pool_id: UUID | None = None,
         path: str | None = None,
+        permission: Permission = PUBLIC,
     ) -> CloudFile:
         """Store a small file in one request; `most_bytes` of quota are held until its size is known.
 
@@ -164,6 +182,7 @@ class Uploads:
         """
         file_name = checks.text(file_name, content_type)
         pool = await self._admitted(account, pool_id, content_type, 0)
+        await self._file_permissions.check(account.id, pool, permission)
         task = await self._reserve(
             account,
             pool,
@@ -172,13 +191,14 @@ class Uploads:
             min(most_bytes, self._limits.direct_bytes),
             chunk_bytes=self._limits.direct_bytes,
             path=None if path is None else normalise(path),
+            permission=permission,
         )
         try:
             return await self._receive_direct(task, pool, body)
         except BaseException as error:  # also when cancelled: nobody can resume this
             reason = error.message if isinstance(error, DriveError) else "The server failed."
             with suppress(DriveError):  # where the database cannot be reached either, its lifetime will end it
-                await self._abandon(task, TaskStatus.FAILED, reason)
+                await self.abandon(task, TaskStatus.FAILED, reason)
             raise
 
     async def progress(self, account: Account, task_id: str) -> UploadProgress:
@@ -188,7 +208,7 @@ class Uploads:
             DriveError: NOT_FOUND, FORBIDDEN.
 
         """
-        task, chunks = await self._own_task(account, task_id)
+        task, chunks, _ = await self._own_task(account, task_id)
         return task.progress(chunks)
 
     async def cancel(self, account: Account, task_id: str) -> None:
@@ -198,9 +218,41 @@ class Uploads:
             DriveError: NOT_FOUND, FORBIDDEN, CONFLICT (it has ended already).
 
         """
-        task, _ = await self._own_task(account, task_id)
-        if not await self._abandon(task, TaskStatus.CANCELLED, "Cancelled by its owner."):
+        task, _, _ = await self._own_task(account, task_id)
+        if not await self.abandon(task, TaskStatus.CANCELLED, "Cancelled by its owner."):
             raise _ended()
+
+    async def _prepared(self, account: Account, wanted: CreateUpload) -> tuple[CreateUpload, Pool]:
+        """Refuse what cannot be uploaded; return the rest as it is stored, with its pool."""
+        wanted = checks.request(wanted)
+        self._limits.check(wanted.file_size, wanted.chunk_size)
+        path = None if wanted.path is None else normalise(wanted.path)
+        pool = await self._admitted(account, wanted.pool_id, wanted.content_type, wanted.file_size)
+        least_bytes = (await self._stores.of(pool.id)).least_chunk_bytes
+        chunk_bytes = self._limits.chunk_size(wanted.file_size, wanted.chunk_size, least_bytes=least_bytes)
+        await self._file_permissions.check(account.id, pool, wanted.permission)
+        await self._check_bundle(account, wanted.bundle_id)
+        return msgspec.structs.replace(wanted, path=path, chunk_size=chunk_bytes), pool
+
+    async def _begin(
+        self, account: Account, wanted: CreateUpload, pool: Pool, *, tus_metadata: str | None = None
+    ) -> Task:
+        task = await self._reserve(
+            account,
+            pool,
+            wanted.file_name,
+            wanted.content_type,
+            wanted.file_size,
+            chunk_bytes=wanted.chunk_size or self._limits.chunk_bytes,
+            sha256=checks.declared_sha256(wanted.hash),
+            bundle_id=wanted.bundle_id,
+            path=wanted.path,
+            expired_at=wanted.expired_at,
+            permission=wanted.permission,
+            tus_metadata=tus_metadata,
+        )
+        self._feed.created(task)
+        return task
 
     async def _admitted(self, account: Account, pool_id: UUID | None, content_type: str, size_bytes: int) -> Pool:
         """Return the pool, if the account may upload this to it."""
@@ -233,6 +285,8 @@ class Uploads:
         bundle_id: UUID | None = None,
         path: str | None = None,
         expired_at: datetime | None = None,
+        permission: Permission = PUBLIC,
+        tus_metadata: str | None = None,
     ) -> Task:
         """Insert the task, which is what reserves quota, if the account's quota allows."""
         quota = await self._billing.quota(account.id)
@@ -261,46 +315,56 @@ class Uploads:
                 pool.id,
                 bundle_id,
                 path,
-                expired_at,
+                pool.expiry(expired_at),
                 self._limits.lifetime_s,
+                permission.visibility.value,
+                permission.realm_id,
+                tus_metadata,
             )
         return Task.from_row(row)
 
     async def _open_task(self, account: Account, task_id: str, index: int) -> tuple[Task, bool]:
         """Return an upload that a chunk may be sent to, and whether this one is there already."""
         row = await self._database.fetchrow(QUERIES["chunk_state"], task_id, index) if is_id(task_id) else None
-        task = _owned(account, row)
+        task = owned(account, row)
         if task.status is not TaskStatus.IN_PROGRESS:
             raise _ended()
+        if task.is_tus:
+            raise DriveError(Code.CONFLICT, "This upload comes by tus: send its bytes with PATCH to its own URL.")
         if index >= task.chunks_count:
             raise invalid("chunk_index", f"must be less than {task.chunks_count}")
         return task, row is not None and row["has_chunk"]
 
-    async def _own_task(self, account: Account, task_id: str) -> tuple[Task, list[int]]:
-        """Return an upload and the chunks that it has."""
+    async def _own_task(self, account: Account, task_id: str) -> tuple[Task, list[int], list[str]]:
+        """Return an upload, the chunks that it has, and their tags."""
         row = await self._database.fetchrow(QUERIES["with_chunks"], task_id) if is_id(task_id) else None
-        return _owned(account, row), row["chunks"] if row else []
+        return owned(account, row), row["chunks"] if row else [], row["tags"] if row else []
 
-    async def _receive(self, task: Task, index: int, part: Part, body: AsyncIterator[bytes]) -> None:
-        hasher = self._hashes.continued(task.id, index)
+    async def _receive(self, task: Task, index: int, part: Part, body: AsyncIterator[bytes]) -> bool:
+        """Write and record a chunk; False where another replica, which no lock of the store keeps away, was first."""
+        offset_bytes = index * task.chunk_size_bytes
+        hasher = self._hashes.continued(task.id, offset_bytes)
         received_bytes = await part.write(body, hasher)
         if received_bytes != task.chunk_bytes(index):
             wanted = f"Chunk {index} must have {task.chunk_bytes(index)} bytes; {received_bytes} arrived. Send it again"
             raise invalid("chunk", wanted)
-        chunks_uploaded = await self._database.fetchval(
-            QUERIES["record_chunk"], task.id, index, self._limits.lifetime_s
+        recorded = await self._database.fetchrow(
+            QUERIES["record_chunk"], task.id, index, self._limits.lifetime_s, part.tag
         )
-        if chunks_uploaded is None:
-            await self._store.discard(task.id)
+        if recorded is None:
+            await (await self._stores.of(task.pool_id)).discard(task.object_id)
             raise _ended()
-        self._hashes.keep(task.id, index, hasher)
-        self._feed.progressed(task, chunks_uploaded)
+        if recorded["is_new"]:
+            self._hashes.keep(task.id, offset_bytes + received_bytes, hasher)
+            self._feed.progressed(task, recorded["chunks_uploaded"])
+        return bool(recorded["is_new"])
 
     async def _receive_direct(self, task: Task, pool: Pool, body: AsyncIterator[bytes]) -> CloudFile:
         hasher = hashlib.sha256()
         too_long = f"A direct upload may have {task.size_bytes} bytes. Use /api/files/upload/create for more."
-        with _store_errors(too_long):
-            async with self._store.part(task.id, offset=0, most_bytes=task.size_bytes) as part:
+        with store_errors(too_long):
+            store = await self._stores.of(task.pool_id)
+            async with store.part(task, offset=0, most_bytes=task.size_bytes) as part:
                 size_bytes = await part.write(body, hasher)
         pool.policy_config.check(
             content_type=task.content_type,
@@ -311,22 +375,22 @@ class Uploads:
         row = await self._database.fetchrow(QUERIES["resize"], task.id, size_bytes)
         if row is None:
             raise _ended()
-        return await self._finish(Task.from_row(row), Content(hasher.digest(), size_bytes))
+        return await self._finish(Task.from_row(row), [part.tag], Content(hasher.digest(), size_bytes))
 
-    async def _finish(self, task: Task, known: Content | None) -> CloudFile:
+    async def _finish(self, task: Task, tags: list[str], known: Content | None) -> CloudFile:
         """Put the object in place, check it, and make the file in one transaction."""
         try:
-            with _store_errors():
-                content = await self._store.promote(
-                    task.id, task.object_id, known=known, expected_bytes=task.size_bytes
-                )
+            with store_errors():
+                content = await (await self._stores.of(task.pool_id)).promote(task, tags=tags, known=known)
         except FileNotFoundError:
             return await self._ended_meanwhile(task)
         if task.sha256 is not None and content.sha256 != task.sha256:
             reason = "The content's SHA-256 is not the declared hash. Upload it again, with the right one."
-            await self._abandon(task, TaskStatus.FAILED, reason)
+            await self.abandon(task, TaskStatus.FAILED, reason)
             raise DriveError(Code.VALIDATION_ERROR, reason, fields={"hash": "is not the SHA-256 of what was sent"})
-        file_id = await self._database.fetchval(QUERIES["complete"], task.id, content.sha256, content.size_bytes)
+        file_id = await self._database.fetchval(
+            QUERIES["complete"], task.id, content.sha256, content.size_bytes, self._are_events_on
+        )
         if file_id is None:
             return await self._ended_meanwhile(task)
         self._hashes.forget(task.id)
@@ -341,25 +405,36 @@ class Uploads:
         """
         if await self._database.fetchval(QUERIES["status"], task.id) == TaskStatus.COMPLETED:
             return await self._files.get(task.file_id)
-        if await self._abandon(task, TaskStatus.FAILED, "The server has lost what was received."):
+        if await self.abandon(task, TaskStatus.FAILED, "The server has lost what was received."):
             log.error("Staged bytes missing", task_id=task.id)
-        await self._store.delete(task.object_id)
+        with store_errors():
+            await (await self._stores.of(task.pool_id)).delete(task.object_id)
         raise _ended()
 
-    async def _abandon(self, task: Task, status: TaskStatus, reason: str) -> bool:
+    async def abandon(self, task: Task, status: TaskStatus, reason: str) -> bool:
         """End an upload without a file; False if it had ended already."""
         ended = await self._database.fetchval(QUERIES["end"], task.id, int(status), reason)
         self._hashes.forget(task.id)
         if ended is None:
             return False
-        await self._store.discard(task.id)
-        await self._store.delete(task.object_id)
         if status is TaskStatus.FAILED:
             self._feed.failed(task, reason)
+        store = await self._stores.of(task.pool_id)
+        try:
+            await store.discard(task.object_id)
+            await store.delete(task.object_id)
+        except StoreUnavailableError as error:  # the sweep, and the job that is written with the end, do it later
+            log.warning("Staged bytes left for the sweep", task_id=task.id, reason=str(error))
         return True
 
 
-def _owned(account: Account, row: Any) -> Task:
+def owned(account: Account, row: Any) -> Task:
+    """Return the upload of a row, None where there is no such; refuse that of somebody else.
+
+    Raises:
+        DriveError: NOT_FOUND, FORBIDDEN.
+
+    """
     if row is None:
         raise not_found("Upload task")
     if row["account_id"] != account.id:
@@ -372,7 +447,7 @@ def _ended() -> DriveError:
 
 
 @contextmanager
-def _store_errors(too_long: str = "") -> Iterator[None]:
+def store_errors(too_long: str = "", *, busy: Code = Code.CONFLICT) -> Iterator[None]:
     """Say in a client's words what kept the store from taking its bytes."""
     try:
         yield
@@ -380,7 +455,10 @@ def _store_errors(too_long: str = "") -> Iterator[None]:
         raise DriveError(Code.TOO_LARGE, too_long) from error
     except StoreBusyError as error:
         message = "Another request is sending these bytes, or completing the upload. Try again shortly."
-        raise DriveError(Code.CONFLICT, message, retry_after_s=_BUSY_RETRY_AFTER_S) from error
+        raise DriveError(busy, message, retry_after_s=_BUSY_RETRY_AFTER_S) from error
+    except StoreUnavailableError as error:
+        log.warning("Store unavailable", reason=str(error))
+        raise unavailable("The store of this pool") from error
     except StoreFullError as error:
         log.exception("No space left in the store")
         message = "The server has no space left. What was received before is kept; send this again later."

@@ -195,7 +195,9 @@ def _percent(row: Any) -> float:
 
 def _arrived_bytes(row: Any) -> int:
     task = Task.from_row(row)
-    return task.size_bytes if task.status is TaskStatus.COMPLETED else sum(map(task.chunk_bytes, row["chunks"]))
+    if task.status is TaskStatus.COMPLETED:
+        return task.size_bytes
+    return task.tus_offset_bytes or sum(map(task.chunk_bytes, row["chunks"]))
 
 
 def _bytes_per_s(row: Any) -> float | None:

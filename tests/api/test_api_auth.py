@@ -1,7 +1,6 @@
 """Who is asking."""
 
 import asyncio
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -102,37 +101,6 @@ async def test_a_header_that_is_too_long_is_refused(api: Api) -> None:
 
 
 NO_ID = str(UUID(int=0))
-PUBLIC = {
-    "/alive",
-    "/health",
-    "/api/files/x",
-    "/api/files/x/info",
-    "/api/files/x/references",
-    "/api/bundles/by-slug/x",
-    f"/api/bundles/{NO_ID}",
-}
-_PARAMETER = re.compile(r"\{\w+(?::((?:[^{}]|\{[^{}]*\})+))?\}")
-
-
-async def test_all_but_the_public_routes_ask_for_an_account(api: Api, subtests: pytest.Subtests) -> None:
-    nobody = api.signed_in_as(None)
-    for method, path in routes():
-        with subtests.test(f"{method} {path}"):
-            answer = await nobody.request(method, path)
-            assert (answer.status == 401) != (path in PUBLIC and method == "GET")
-
-
-def routes() -> list[tuple[str, str]]:
-    """Return every route, with something in the place of its parameters that their patterns match."""
-    from drive.settings import Settings
-
-    found = [route for handlers in Container(settings=Settings()).handlers() for route in handlers.routes()]
-    return [(it.method, _PARAMETER.sub(_example, it.path)) for it in found]
-
-
-def _example(parameter: re.Match[str]) -> str:
-    pattern = parameter[1]
-    return "x" if pattern is None else next(it for it in ("0", NO_ID) if re.fullmatch(pattern, it))
 
 
 async def test_pass_is_asked_once_for_a_token_however_many_come_at_once(api: Api, peers: Peers) -> None:

@@ -100,6 +100,7 @@ async def test_of_a_chunk_sent_twice_the_first_wins(api: Api, again: bytes) -> N
     assert await bytes_of(api, task_id) == CONTENT
 
 
+@pytest.mark.local_store
 async def test_one_chunk_from_many_requests_at_once_is_taken_once(settings: Settings, serve_app: Serve) -> None:
     """Whichever wins, on whichever replica: its bytes are there whole, and the others are told."""
     replicas = [await serve_app(Container(settings=settings)) for _ in range(2)]
@@ -143,6 +144,7 @@ def latecomer(monkeypatch: pytest.MonkeyPatch) -> Latecomer:
     return Latecomer(monkeypatch)
 
 
+@pytest.mark.local_store
 @pytest.mark.parametrize("late", [b"xxxx", b"x"])
 async def test_a_request_that_was_overtaken_changes_nothing(api: Api, latecomer: Latecomer, late: bytes) -> None:
     """It saw no chunk when it came, but somebody else's had been recorded before it could write."""
@@ -157,6 +159,7 @@ async def test_a_request_that_was_overtaken_changes_nothing(api: Api, latecomer:
     assert await bytes_of(api, task_id) == CONTENT
 
 
+@pytest.mark.local_store
 async def test_a_request_that_was_overtaken_by_the_end_changes_no_file(api: Api, latecomer: Latecomer) -> None:
     """What it has open is the object, which the staged upload has become meanwhile."""
     task_id = await begin(api)

@@ -15,6 +15,7 @@ from drive.containers import Container
 from drive.jobs.worker import Worker
 from drive.peers import Peers
 from drive.settings import Settings
+from drive.storage.local import LocalStore
 
 CONTENT = b"0123456789"
 WRONG_HASH = hashlib.sha256(b"something else").hexdigest()
@@ -104,6 +105,7 @@ def packets(peers: Peers) -> list[str]:
     return [packet.type for packet in peers.world.packets]
 
 
+@pytest.mark.local_store
 async def test_against_a_cancel_one_of_both_wins(
     settings: Settings, serve_app: Serve, rows: Rows, worker: Worker
 ) -> None:
@@ -125,15 +127,15 @@ async def test_against_a_cancel_one_of_both_wins(
     assert await reserved_bytes(rows) == 0
 
 
+@pytest.mark.local_store
 @pytest.mark.parametrize("then", ["cancel", "complete"])
 async def test_a_complete_that_was_overtaken_says_what_happened(
     api: Api, settings: Settings, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
     """It had found all chunks, but when it looks for the bytes the other request has taken them."""
     task_id = await sent(api)
-    store = Container(settings=settings).store()
     waits, go = asyncio.Event(), asyncio.Event()
-    promote = type(store).promote
+    promote = LocalStore.promote
 
     async def promote_late(*args: object, **named: object) -> object:
         if not waits.is_set():
@@ -141,7 +143,7 @@ async def test_a_complete_that_was_overtaken_says_what_happened(
             await go.wait()
         return await promote(*args, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(type(store), "promote", promote_late)
+    monkeypatch.setattr(LocalStore, "promote", promote_late)
     late = asyncio.create_task(api.complete(task_id))
     await waits.wait()
     first = await (api.cancel(task_id) if then == "cancel" else api.complete(task_id))
@@ -154,11 +156,12 @@ async def test_a_complete_that_was_overtaken_says_what_happened(
     assert len(objects(settings)) == (then == "complete")
 
 
+@pytest.mark.local_store
 @pytest.mark.parametrize("lost_bytes", [10, 1])
 async def test_an_upload_whose_bytes_are_lost_fails(api: Api, rows: Rows, settings: Settings, lost_bytes: int) -> None:
     """The client is told to begin again, rather than to try for ever; the operator is told that a disk forgets."""
     task_id = await sent(api)
-    file = settings.storage_path / "staging" / task_id
+    file = settings.storage_path / "staging" / staged(settings).pop()
     file.unlink() if lost_bytes == 10 else file.write_bytes(CONTENT[:-1])
     with capture_logs() as lines:
         answer = await api.complete(task_id)

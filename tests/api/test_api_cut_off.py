@@ -18,6 +18,7 @@ CHUNK = random.Random(4).randbytes(2_500_000)
 CONTENT = CHUNK + b"end"
 
 
+@pytest.mark.local_store
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 @pytest.mark.parametrize("sent_bytes", [1000, 2_000_000])
 @pytest.mark.parametrize("as_form", [False, True], ids=["plain", "form"])
@@ -54,6 +55,7 @@ async def can_be_sent(api: Api, task_id: str) -> bool:
     return answer.status == 200
 
 
+@pytest.mark.local_store
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 async def test_a_direct_upload_that_breaks_off_gives_its_quota_back(
     api: Api, rows: Rows, settings: Settings, *, reset: bool
@@ -75,6 +77,7 @@ async def is_over(rows: Rows) -> bool:
     return await reserved_bytes(rows) == 0
 
 
+@pytest.mark.local_store
 async def test_a_direct_upload_that_the_server_ends_gives_its_quota_back(rows: Rows, settings: Settings) -> None:
     """As when it is stopped while somebody sends: no client can resume a direct upload."""
     body = multipart("file", CHUNK)
@@ -87,6 +90,7 @@ async def test_a_direct_upload_that_the_server_ends_gives_its_quota_back(rows: R
         assert not staged(settings)
 
 
+@pytest.mark.local_store
 async def test_a_reader_who_leaves_is_no_error(api: Api) -> None:
     file = await api.upload(random.Random(5).randbytes(20_000_000))
     with capture_logs() as lines:

@@ -17,7 +17,7 @@ from drive.settings import Settings
 
 STORAGE_SECRET = "hunter2-storage-secret"
 SMUGGLED_SECRET = "hunter2-in-the-wrong-column"
-STORAGE = {"kind": "s3", "bucket": "shown", "secret_id": SMUGGLED_SECRET, "secret_key": SMUGGLED_SECRET}
+STORAGE = {"kind": "local", "bucket": "shown", "secret_id": SMUGGLED_SECRET, "secret_key": SMUGGLED_SECRET}
 
 
 class Recording(Api):

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 from support.api import Api
-from support.rows import Rows, expire, reserved_bytes, task_status
+from support.rows import Rows, expire, reserved_bytes, staged_as, task_status
 from support.storage import object_file, objects, staged
 from support.waiting import eventually
 
-from drive.containers import Container
 from drive.jobs.worker import Worker
 from drive.lazy import lifespan
 from drive.settings import Settings
+from drive.worker_container import WorkerContainer
 
 CONTENT = b"0123456789"
 
@@ -38,7 +38,7 @@ async def test_an_upload_that_nobody_touched_for_its_lifetime_ends(
     assert {"event": "Swept uploads", "log_level": "info", "expired": 1, "removed": 1} in lines
     assert await task_status(rows, old) == 6
     assert await reserved_bytes(rows) == len(CONTENT)
-    assert staged(settings) == {active}
+    assert staged(settings) == {await staged_as(rows, active)}
     refused = await api.send_chunk(old, 2, b"89")
     assert (refused.status, refused.code) == (409, "CONFLICT")
 
@@ -61,11 +61,11 @@ async def test_what_was_promoted_but_never_completed_goes_with_its_upload(
 ) -> None:
     """As after a crash between the two. While the upload has not expired, it can still be completed."""
     task_ids = [await begun(api, hash=name) for name in ("old", "active")]
-    store = Container(settings=settings).store()
     for task_id in task_ids:
         await api.send_chunk(task_id, 2, b"89")
-        object_id = await rows.fetchval("select object_id from upload_tasks where id = $1", task_id)
-        await store.promote(task_id, object_id, known=None, expected_bytes=10)
+        object_id = await staged_as(rows, task_id)
+        (settings.storage_path / "objects" / object_id[:2]).mkdir(parents=True, exist_ok=True)
+        (settings.storage_path / "staging" / object_id).rename(object_file(settings, object_id))
     await expire(rows, task_ids[0])
     await worker.run_once()
     file = (await api.complete(task_ids[1])).json
@@ -75,7 +75,7 @@ async def test_what_was_promoted_but_never_completed_goes_with_its_upload(
 
 @pytest.mark.parametrize("end", ["cancelled", "completed", "unknown"])
 async def test_staged_bytes_without_an_upload_in_progress_go(
-    api: Api, settings: Settings, worker: Worker, end: str
+    api: Api, rows: Rows, settings: Settings, worker: Worker, end: str
 ) -> None:
     """As a chunk leaves them that arrives while its upload ends, or a database that was restored."""
     task_id = await begun(api)
@@ -84,10 +84,10 @@ async def test_staged_bytes_without_an_upload_in_progress_go(
     elif end == "completed":
         await api.send_chunk(task_id, 2, b"89")
         await api.complete(task_id)
-    garbage = "unknown" if end == "unknown" else task_id
+    garbage = "unknown" if end == "unknown" else await staged_as(rows, task_id)
     (settings.storage_path / "staging" / garbage).write_bytes(b"rubbish")
     await worker.run_once()
-    assert staged(settings) == ({task_id} if end == "unknown" else set())
+    assert staged(settings) == ({await staged_as(rows, task_id)} if end == "unknown" else set())
 
 
 async def test_very_many_leftovers_go_in_one_sweep(api: Api, settings: Settings, worker: Worker, rows: Rows) -> None:
@@ -100,7 +100,7 @@ async def test_very_many_leftovers_go_in_one_sweep(api: Api, settings: Settings,
         "(select id from pools limit 1), now() from generate_series(1, 600) n"
     )
     await worker.run_once()
-    assert staged(settings) == {active}
+    assert staged(settings) == {await staged_as(rows, active)}
     assert await rows.fetchval("select count(*) from upload_tasks where status = 1") == 1
     assert await rows.fetchval("select count(*) from jobs") == 0
 
@@ -114,7 +114,7 @@ async def test_two_workers_sweep_at_once(api: Api, rows: Rows, settings: Setting
     task_ids = [await begun(api, hash=f"{n}") for n in range(20)]
     for task_id in task_ids:
         await expire(rows, task_id)
-    other = Container(settings=settings)
+    other = WorkerContainer(settings=settings)
     async with lifespan(other):
         await asyncio.gather(worker.run_once(), other.worker().run_once())
     assert staged(settings) == set()
@@ -156,17 +156,19 @@ async def test_a_sweep_that_cannot_do_its_work_does_not_keep_jobs_from_being_don
         raise PermissionError("staging cannot be read")
 
     monkeypatch.setattr(os, "scandir", unreadable)
-    container = Container(settings=replace(settings, worker_poll_interval_s=0.05))
+    container = WorkerContainer(settings=replace(settings, worker_poll_interval_s=0.05))
     with capture_logs() as lines:
         async with lifespan(container):
             working = asyncio.create_task(container.worker().run())
-            await eventually(lambda: not_a_job(rows))
+            await eventually(lambda: only_deleted(rows))
             working.cancel()
             await asyncio.wait([working])
-    assert "Worker failed" in {line["event"] for line in lines}
+    assert "sweep" in {line["kind"] for line in lines if line["event"] == "Job failed"}
     monkeypatch.undo()
     assert objects(settings) == set()
 
 
-async def not_a_job(rows: Rows) -> bool:
-    return bool(await rows.fetchval("select count(*) = 0 from jobs"))
+async def only_deleted(rows: Rows) -> bool:
+    """Tell whether the object was deleted, and the sweep has failed."""
+    errors = {row["kind"]: row["error_message"] for row in await rows.fetch("select kind, error_message from jobs")}
+    return "delete_object" not in errors and errors.get("sweep") is not None

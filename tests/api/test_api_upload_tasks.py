@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from support.api import Api
 from support.queries import counting
-from support.rows import POOL_ID, Rows, expire
+from support.rows import POOL_ID, Rows, expire, staged_as
 from support.storage import staged
 
 from drive.containers import Container
@@ -264,7 +264,7 @@ async def test_cleaning_up_forgets_what_ended_without_a_file(
     assert sorted(by(await api.get(TASKS), "file_name")) == ["completed", "in progress"]
     assert (await api.progress(ended["failed"])).status == 404
     await worker.run_once()
-    assert staged(settings) == {ended["in progress"]}
+    assert staged(settings) == {await staged_as(rows, ended["in progress"])}
     assert await rows.fetchval("select count(*) from upload_tasks") == 3
     assert (await api.complete(ended["completed"])).status == 200
 

@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 
 import drive
 from drive.db import load_queries
-from drive.db.queries import parse
+from drive.db.queries import Queries, parse
+
+
+def queries_of(text: str, source: str = "some.sql") -> Queries:
+    return Queries(lambda: parse(text, source), source)
+
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,10}", fullmatch=True)
 LINES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]), max_size=30).filter(
@@ -25,7 +30,7 @@ COMMENTS = st.lists(
 def test_a_file_reads_as_it_was_written(sections: list[tuple[str, list[str], str]]) -> None:
     text = "".join("\n".join([f"-- name: {name}", *comments, body]) + "\n\n" for name, comments, body in sections)
 
-    queries = parse(text, "some.sql")
+    queries = queries_of(text)
 
     assert dict(queries) == {name: body.strip() for name, _, body in sections}
     assert len(queries) == len(sections)
@@ -38,7 +43,7 @@ def test_comments_after_a_name_are_for_the_reader() -> None:
 
 
 def test_an_absent_name_is_told_with_the_file_and_the_nearest_name() -> None:
-    queries = parse("-- name: by_id\nselect 1\n-- name: listed\nselect 2\n", "queries.sql of drive.things")
+    queries = queries_of("-- name: by_id\nselect 1\n-- name: listed\nselect 2\n", "queries.sql of drive.things")
 
     with pytest.raises(KeyError, match=r"queries\.sql of drive\.things has no query 'by_ids'\. Did you mean 'by_id'\?"):
         queries["by_ids"]
@@ -47,11 +52,11 @@ def test_an_absent_name_is_told_with_the_file_and_the_nearest_name() -> None:
 
 def test_an_absent_name_of_an_empty_file_is_told() -> None:
     with pytest.raises(KeyError, match="has no query 'x'"):
-        parse("", "some.sql")["x"]
+        queries_of("")["x"]
 
 
 def test_queries_cannot_be_changed() -> None:
-    queries = parse("-- name: one\nselect 1\n", "some.sql")
+    queries = queries_of("-- name: one\nselect 1\n")
 
     with pytest.raises(TypeError):
         queries["one"] = "select 2"  # type: ignore[index]
@@ -93,6 +98,7 @@ async def test_every_query_of_the_service_fits_the_schema(database_url: str) -> 
         "{page}": "1",
         "{entries}": "(select * from file_indexes where path = $2)",
         "{order}": "now()",
+        "{these}": "select *, 1 as place from files",
     }
     connection = await asyncpg.connect(database_url)
     root = Path(drive.__file__).parent

@@ -16,7 +16,9 @@ def served() -> set[str]:
 
 
 def test_exactly_the_served_routes_are_documented() -> None:
-    documented = set(re.findall(r"^\| `((?:GET|POST|PUT|PATCH|DELETE) [^`]+)` \|", TEXT, flags=re.MULTILINE))
+    documented = set(
+        re.findall(r"^\| `((?:GET|HEAD|OPTIONS|POST|PUT|PATCH|DELETE) [^`]+)` \|", TEXT, flags=re.MULTILINE)
+    )
     assert documented == served()
 
 

@@ -9,7 +9,8 @@ from aiohttp import content_disposition_filename, parse_content_disposition
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from drive.http.disposition import content_disposition, is_inline_safe
+from drive.http.disposition import content_disposition
+from drive.mime import is_inline_safe
 
 Kind = Literal["inline", "attachment"]
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

@@ -42,13 +42,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lazy_support import until
 
-import drive.containers
 from drive.app import create_app
 from drive.clients.accounts import Account
 from drive.lazy import Channels, Lazy, Once, OverrideError, Stub, override, replaced
 from drive.lazy.overriding import instance_of
 from drive.lazy.replaced import in_force, left_open, looking_past, original
 from drive.settings import Settings
+from drive.worker_container import WorkerContainer
 
 
 @dataclass
@@ -1824,20 +1824,20 @@ def test_any_graph_overridden_in_any_way(  # noqa: C901 - a model beside what it
 @pytest.fixture
 def drive_container() -> Any:
     """Give Drive's container, with all built that the application and the worker build."""
-    container: Any = drive.containers.Container(settings=Settings())
+    container: Any = WorkerContainer(settings=Settings())
     create_app(container)
     container.worker()
     return container
 
 
-@pytest.mark.parametrize("name", [*drive.containers.Container.providers])
+@pytest.mark.parametrize("name", [*WorkerContainer.providers])
 def test_any_part_of_drive_is_replaced_and_comes_back(drive_container: Any, name: str) -> None:
     if name.startswith("_"):
         return
     before = state(drive_container)
     fake = Settings(quota_base_mib=7) if name == "settings" else MagicMock()
     with override(drive_container, **{name: fake}):
-        if name not in {"database_pool", "redis", "http_session"}:
+        if name not in {"database_pool", "redis", "http_session", "nats", "media_work"}:
             assert getattr(drive_container, name)() is fake
         create_app(drive_container) if name not in {"handlers", "feed"} else None
         drive_container.worker()
@@ -1846,7 +1846,7 @@ def test_any_part_of_drive_is_replaced_and_comes_back(drive_container: Any, name
 
 async def test_drives_running_application() -> None:
     """Its handlers were built, and a token remembered, before the settings and the clients are replaced."""
-    container: Any = drive.containers.Container(settings=Settings())
+    container: Any = WorkerContainer(settings=Settings())
     accounts, database = AsyncMock(), AsyncMock()
     accounts.tier.return_value = 0
     accounts.authenticate.return_value = None

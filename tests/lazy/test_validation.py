@@ -964,7 +964,7 @@ def test_drive_is_valid() -> None:
 
 def test_mistakes_in_drive_are_found() -> None:
     container: Any = DriveContainer(settings=Singleton(Settings, pass_endpoint="pass:5001", acounts_endpoint=""))
-    container.store.set_args()
+    container.local_store.set_args()
     container.uploads.add_kwargs(acounts=1)
     assert [problem.partition(":")[2] for problem in problems_of(container)] == [
         " Settings takes no argument 'acounts_endpoint'. Did you mean 'accounts_endpoint'?",

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from drive.storage.interfaces import Content
@@ -21,15 +22,25 @@ def content_of(data: bytes) -> Content:
     return Content(hashlib.sha256(data).digest(), len(data))
 
 
-async def write(store: LocalStore, upload_id: str, data: bytes, *, offset: int = 0) -> int:
+@dataclass(frozen=True)
+class Staged:
+    """An upload, as a store sees it."""
+
+    object_id: str = "object"
+    size_bytes: int = len(CONTENT)
+    chunk_size_bytes: int = 1 << 40
+    mime_type: str = "application/octet-stream"
+
+
+async def write(store: LocalStore, object_id: str, data: bytes, *, offset: int = 0) -> int:
     """Write a part that is as long as the data."""
-    async with store.part(upload_id, offset=offset, most_bytes=len(data)) as part:
+    async with store.part(Staged(object_id), offset=offset, most_bytes=len(data)) as part:
         return await part.write(body_of(data))
 
 
-async def promote(store: LocalStore, data: bytes, upload_id: str = "upload", object_id: str = "object") -> Content:
+async def promote(store: LocalStore, data: bytes, object_id: str = "object") -> Content:
     """Promote an upload of which nothing is known but how long it is."""
-    return await store.promote(upload_id, object_id, known=None, expected_bytes=len(data))
+    return await store.promote(Staged(object_id, len(data)), tags=[], known=None)
 
 
 def open_files(folder: Path) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from storage_support import CONTENT, body_of, content_of, open_files, promote, write
+from storage_support import CONTENT, Staged, body_of, content_of, open_files, promote, write
 from support.waiting import eventually
 
 from drive.storage import local
@@ -59,15 +59,15 @@ async def test_an_upload_is_whole_whatever_call_its_process_crashed_at(tmp_path:
         folder = tmp_path / str(number)
         with failing(number, CrashError()) as made, suppress(CrashError):
             crashing = LocalStore(folder)
-            await write(crashing, "upload", CONTENT[:5])
-            await write(crashing, "upload", CONTENT[5:], offset=5)
+            await write(crashing, "object", CONTENT[:5])
+            await write(crashing, "object", CONTENT[5:], offset=5)
             await promote(crashing, CONTENT)
         store = LocalStore(folder)
         if store.path("object").exists():
             assert store.path("object").read_bytes() == CONTENT
         else:
-            await write(store, "upload", CONTENT[5:], offset=5)
-            await write(store, "upload", CONTENT[:5])
+            await write(store, "object", CONTENT[5:], offset=5)
+            await write(store, "object", CONTENT[:5])
         assert await promote(store, CONTENT) == content_of(CONTENT)
         assert store.path("object").read_bytes() == CONTENT
         assert await store.staged() == []
@@ -85,20 +85,20 @@ async def test_a_full_disk_is_told_as_such_whatever_call_finds_it(tmp_path: Path
         store = LocalStore(folder)
         with failing(number, OSError(errno.ENOSPC, "full")) as made:
             try:
-                await write(store, "upload", CONTENT)
+                await write(store, "object", CONTENT)
                 await promote(store, CONTENT)
             except StoreFullError:
                 assert open_files(folder) == []
         if len(made) < number:
             break
         if not store.path("object").exists():
-            await write(store, "upload", CONTENT)
+            await write(store, "object", CONTENT)
         assert await promote(store, CONTENT) == content_of(CONTENT)
 
 
 async def test_other_errors_of_the_system_are_passed_on(store: LocalStore, tmp_path: Path) -> None:
     with failing(1, OSError(errno.EIO, "broken")), pytest.raises(OSError, match="broken"):
-        await write(store, "upload", CONTENT)
+        await write(store, "object", CONTENT)
     assert open_files(tmp_path) == []
 
 
@@ -113,7 +113,7 @@ async def test_cancelling_a_write_at_any_moment_corrupts_and_leaks_nothing(store
             yield piece
 
     async def write_slowly() -> None:
-        async with store.part("upload", offset=0, most_bytes=len(content)) as part:
+        async with store.part(Staged(), offset=0, most_bytes=len(content)) as part:
             await part.write(slow())
 
     cancelled = 0
@@ -154,7 +154,7 @@ async def test_a_cancelled_write_waits_for_its_thread_before_it_closes_the_file(
     """A file that is closed under a thread may be another one by then; one that nobody closes is lost."""
     held = Held(getattr(local, name))
     monkeypatch.setattr(local, name, held)
-    writing = asyncio.create_task(write(store, "upload", CONTENT))
+    writing = asyncio.create_task(write(store, "object", CONTENT))
     await eventually(held.began.is_set)
     writing.cancel()
     for _ in range(5):
@@ -170,7 +170,7 @@ async def test_a_cancelled_write_waits_for_its_thread_before_it_closes_the_file(
 async def test_a_cancelled_promotion_is_done_or_not_and_nothing_between(
     store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await write(store, "upload", CONTENT)
+    await write(store, "object", CONTENT)
     held = Held(local._make_folder)
     monkeypatch.setattr(local, "_make_folder", held)
     promoting = asyncio.create_task(promote(store, CONTENT))
@@ -189,7 +189,7 @@ async def test_two_promotions_at_once_both_find_the_object(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """Whenever the other one comes in between; the last case is refused, as it holds the lock."""
-    await write(store, "upload", CONTENT)
+    await write(store, "object", CONTENT)
     waits, go = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -200,7 +200,7 @@ async def test_two_promotions_at_once_both_find_the_object(
     real_open, real_lock, real_make = os.open, local._lock, local._make_folder
 
     def open_late(path: Any, *args: Any) -> int:
-        if str(path).endswith("upload"):
+        if str(path).endswith("object"):
             hold()
         return real_open(path, *args)
 
@@ -234,10 +234,12 @@ async def test_two_promotions_at_once_both_find_the_object(
 HOLD = """
 import asyncio, sys
 from pathlib import Path
+from types import SimpleNamespace
 from drive.storage.local import LocalStore
 
 async def hold():
-    async with LocalStore(Path(sys.argv[1])).part("upload", offset=4, most_bytes=4):
+    upload = SimpleNamespace(object_id="object")
+    async with LocalStore(Path(sys.argv[1])).part(upload, offset=4, most_bytes=4):
         print("held", flush=True)
         await asyncio.sleep(60)
 
@@ -260,14 +262,14 @@ async def test_a_part_is_locked_for_other_processes_until_its_own_is_killed(
     store: LocalStore, holder: subprocess.Popen[str]
 ) -> None:
     with pytest.raises(StoreBusyError):
-        await write(store, "upload", CONTENT[4:8], offset=4)
+        await write(store, "object", CONTENT[4:8], offset=4)
     with pytest.raises(StoreBusyError):
         await promote(store, CONTENT)
-    await write(store, "upload", CONTENT[:4])
-    await write(store, "upload", CONTENT[8:], offset=8)
+    await write(store, "object", CONTENT[:4])
+    await write(store, "object", CONTENT[8:], offset=8)
     holder.kill()
     holder.wait()
-    await write(store, "upload", CONTENT[4:8], offset=4)
+    await write(store, "object", CONTENT[4:8], offset=4)
     assert await promote(store, CONTENT) == content_of(CONTENT)
 
 
@@ -282,9 +284,9 @@ async def test_what_is_written_while_the_disk_is_full_can_be_written_when_it_is_
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "pwrite", short)
-        async with store.part("upload", offset=0, most_bytes=10) as part:
+        async with store.part(Staged(), offset=0, most_bytes=10) as part:
             with pytest.raises(StoreFullError):
                 await part.write(body_of(CONTENT))
-        assert await write(store, "upload", CONTENT[:6]) == 6
-    await write(store, "upload", CONTENT[6:], offset=6)
+        assert await write(store, "object", CONTENT[:6]) == 6
+    await write(store, "object", CONTENT[6:], offset=6)
     assert await promote(store, CONTENT) == content_of(CONTENT)

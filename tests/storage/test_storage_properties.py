@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from storage_support import body_of, content_of, open_files, promote, write
+from storage_support import Staged, body_of, content_of, open_files, promote, write
 
 from drive.storage.local import LocalStore
 
@@ -31,9 +31,9 @@ async def test_chunks_in_any_order_make_the_content(upload: tuple[bytes, int, li
         async def send(index: int) -> None:
             data = content[index * chunk_bytes : (index + 1) * chunk_bytes]
             if breaks_off[index]:
-                async with store.part("upload", offset=index * chunk_bytes, most_bytes=len(data)) as part:
+                async with store.part(Staged(), offset=index * chunk_bytes, most_bytes=len(data)) as part:
                     await part.write(body_of(b"\xff" * (len(data) // 2)))
-            await write(store, "upload", data, offset=index * chunk_bytes)
+            await write(store, "object", data, offset=index * chunk_bytes)
 
         await asyncio.gather(*map(send, order))
         assert await promote(store, content) == content_of(content)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from storage_support import CONTENT, body_of, content_of, open_files, promote, write
+from storage_support import CONTENT, Staged, body_of, content_of, open_files, promote, write
 
 from drive.storage.interfaces import BodyTooLongError, Content, Store, StoreBusyError
 from drive.storage.local import LocalStore
@@ -23,8 +23,8 @@ def test_it_is_a_store_and_building_it_touches_nothing(store: LocalStore, tmp_pa
 
 
 async def test_what_is_staged_can_be_read_once_it_is_promoted(store: LocalStore) -> None:
-    assert await write(store, "upload", CONTENT) == len(CONTENT)
-    assert await store.staged() == ["upload"]
+    assert await write(store, "object", CONTENT) == len(CONTENT)
+    assert await store.staged() == ["object"]
     assert not store.path("object").exists()
 
     assert await promote(store, CONTENT) == content_of(CONTENT)
@@ -33,7 +33,7 @@ async def test_what_is_staged_can_be_read_once_it_is_promoted(store: LocalStore)
 
 
 async def test_nobody_else_on_the_machine_can_read_it(store: LocalStore) -> None:
-    await write(store, "upload", CONTENT)
+    await write(store, "object", CONTENT)
     await promote(store, CONTENT)
     assert store.path("object").stat().st_mode & 0o777 == 0o600
     assert store.path("object").parent.stat().st_mode & 0o777 == 0o700
@@ -41,7 +41,7 @@ async def test_nobody_else_on_the_machine_can_read_it(store: LocalStore) -> None
 
 async def test_parts_are_written_in_any_order(store: LocalStore) -> None:
     for offset in (8, 0, 4):
-        await write(store, "upload", CONTENT[offset : offset + 4], offset=offset)
+        await write(store, "object", CONTENT[offset : offset + 4], offset=offset)
     await promote(store, CONTENT)
     assert store.path("object").read_bytes() == CONTENT
 
@@ -51,7 +51,7 @@ async def test_a_body_comes_in_pieces_of_any_size_and_is_hashed_on_the_way(
     store: LocalStore, pieces: list[bytes]
 ) -> None:
     hasher = hashlib.sha256()
-    async with store.part("upload", offset=0, most_bytes=100) as part:
+    async with store.part(Staged(), offset=0, most_bytes=100) as part:
         size_bytes = await part.write(body_of(*pieces), hasher)
     assert Content(hasher.digest(), size_bytes) == content_of(b"".join(pieces))
 
@@ -63,19 +63,19 @@ async def test_large_pieces_are_written_before_all_have_come(store: LocalStore, 
     async def body() -> AsyncIterator[bytes]:
         for n in range(10):
             yield piece
-            written = (tmp_path / "storage/staging/upload").stat().st_size
+            written = (tmp_path / "storage/staging/object").stat().st_size
             assert written > (n - 2) * len(piece)
 
-    async with store.part("upload", offset=0, most_bytes=10**9) as part:
+    async with store.part(Staged(), offset=0, most_bytes=10**9) as part:
         assert await part.write(body()) == 10 * len(piece)
 
 
 async def test_a_body_that_is_too_long_leaves_what_follows_alone(store: LocalStore) -> None:
-    await write(store, "upload", b"456789", offset=4)
-    async with store.part("upload", offset=0, most_bytes=4) as part:
+    await write(store, "object", b"456789", offset=4)
+    async with store.part(Staged(), offset=0, most_bytes=4) as part:
         with pytest.raises(BodyTooLongError):
             await part.write(body_of(b"01", b"23", b"x" * 3_000_000))
-    await write(store, "upload", b"0123")
+    await write(store, "object", b"0123")
     await promote(store, CONTENT)
     assert store.path("object").read_bytes() == CONTENT
 
@@ -86,11 +86,11 @@ async def test_what_breaks_off_can_be_written_again(store: LocalStore, tmp_path:
         raise ConnectionResetError
 
     large = CONTENT * 300_000
-    async with store.part("upload", offset=0, most_bytes=len(large)) as part:
+    async with store.part(Staged(), offset=0, most_bytes=len(large)) as part:
         with pytest.raises(ConnectionResetError):
             await part.write(breaking())
     assert open_files(tmp_path) == []
-    await write(store, "upload", large)
+    await write(store, "object", large)
     assert await promote(store, large) == content_of(large)
 
 
@@ -104,36 +104,36 @@ async def test_a_part_is_for_one_at_a_time(
     """Within one process as between two; a neighbour may be written meanwhile."""
     others = LocalStore(store.path("x").parents[2])
     for other in (store, others):
-        async with store.part("upload", offset=first[0], most_bytes=first[1]):
+        async with store.part(Staged(), offset=first[0], most_bytes=first[1]):
             if is_busy:
                 with pytest.raises(StoreBusyError):
-                    await write(other, "upload", b"abcd", offset=second[0])
+                    await write(other, "object", b"abcd", offset=second[0])
             else:
-                await write(other, "upload", b"abcd", offset=second[0])
-        await write(other, "upload", b"abcd", offset=second[0])
+                await write(other, "object", b"abcd", offset=second[0])
+        await write(other, "object", b"abcd", offset=second[0])
 
 
 async def test_an_upload_that_is_being_written_cannot_be_promoted(store: LocalStore) -> None:
-    await write(store, "upload", CONTENT)
-    async with store.part("upload", offset=4, most_bytes=4):
+    await write(store, "object", CONTENT)
+    async with store.part(Staged(), offset=4, most_bytes=4):
         with pytest.raises(StoreBusyError):
             await promote(store, CONTENT)
-    assert await store.staged() == ["upload"]
+    assert await store.staged() == ["object"]
     await promote(store, CONTENT)
 
 
 async def test_what_is_known_of_the_content_is_not_read_again(store: LocalStore) -> None:
-    await write(store, "upload", CONTENT)
+    await write(store, "object", CONTENT)
     known = Content(b"k" * 32, len(CONTENT))
-    assert await store.promote("upload", "object", known=known, expected_bytes=len(CONTENT)) is known
+    assert await store.promote(Staged(), tags=[], known=known) is known
 
 
 async def test_promoting_again_finds_what_was_promoted(store: LocalStore) -> None:
     """As after a crash; what a late chunk has staged since does not matter."""
-    await write(store, "upload", CONTENT)
+    await write(store, "object", CONTENT)
     await promote(store, CONTENT)
     assert await promote(store, CONTENT) == content_of(CONTENT)
-    await write(store, "upload", b"rubbish...")
+    await write(store, "object", b"rubbish...")
     assert await promote(store, CONTENT) == content_of(CONTENT)
     assert store.path("object").read_bytes() == CONTENT
 
@@ -143,7 +143,7 @@ async def test_an_upload_whose_bytes_are_not_all_there_cannot_be_promoted(
     store: LocalStore, staged_bytes: bytes | None
 ) -> None:
     if staged_bytes is not None:
-        await write(store, "upload", staged_bytes)
+        await write(store, "object", staged_bytes)
     with pytest.raises(FileNotFoundError):
         await promote(store, CONTENT)
     assert not store.path("object").exists()
@@ -159,21 +159,20 @@ async def test_an_empty_upload_becomes_an_empty_object(store: LocalStore) -> Non
 
 async def test_what_is_discarded_or_deleted_is_gone_and_may_be_absent(store: LocalStore) -> None:
     for _ in range(2):
-        await store.discard("upload")
+        await store.discard("object")
         await store.delete("object")
-    await write(store, "upload", CONTENT)
-    await write(store, "other", CONTENT)
-    await promote(store, CONTENT, upload_id="other")
+    await write(store, "object", CONTENT)
+    await promote(store, CONTENT)
     for _ in range(2):
-        await store.discard("upload")
+        await store.discard("object")
         await store.delete("object")
     assert await store.staged() == []
     assert not store.path("object").exists()
 
 
 async def test_an_upload_that_is_discarded_while_it_is_written_stays_gone(store: LocalStore) -> None:
-    async with store.part("upload", offset=0, most_bytes=10) as part:
-        await store.discard("upload")
+    async with store.part(Staged(), offset=0, most_bytes=10) as part:
+        await store.discard("object")
         assert await part.write(body_of(CONTENT)) == len(CONTENT)
     assert await store.staged() == []
     with pytest.raises(FileNotFoundError):
@@ -189,7 +188,7 @@ async def test_what_is_staged_are_uploads_only(store: LocalStore, tmp_path: Path
 
 
 async def test_nothing_stays_open(store: LocalStore, tmp_path: Path) -> None:
-    await write(store, "upload", CONTENT)
+    await write(store, "object", CONTENT)
     await promote(store, CONTENT)
     await store.delete("object")
     with pytest.raises(FileNotFoundError):

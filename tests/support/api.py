@@ -44,6 +44,9 @@ class Answer:
 class Api:
     """Requests with the token of one of the development accounts."""
 
+    follows = False
+    """Whether answers that send a client elsewhere are followed."""
+
     def __init__(self, session: aiohttp.ClientSession, url: str, token: str | None = TOKENS["plain"]) -> None:
         self.session = session
         self.url = url
@@ -73,7 +76,7 @@ class Api:
         if self.token is not None:
             headers.setdefault("Authorization", f"Bearer {self.token}")
         async with self.session.request(
-            method, URL(self.url + path, encoded=True), headers=headers, allow_redirects=False, **options
+            method, URL(self.url + path, encoded=True), headers=headers, allow_redirects=self.follows, **options
         ) as response:
             return Answer(response, await response.read())
 

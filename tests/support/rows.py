@@ -28,7 +28,11 @@ TABLES = (
     "upload_tasks",
     "bundles",
     "quota_records",
+    "quota_orders",
+    "experience_days",
+    "events",
     "jobs",
+    "schedules",
 )
 """All but pools and what is deleted with these, those that refer to others first."""
 
@@ -133,3 +137,8 @@ async def empty(rows: Rows) -> None:
     for table in TABLES:
         await rows.execute(f"delete from {table}")
     await rows.execute("delete from pools where id <> $1", POOL_ID)
+
+
+async def staged_as(rows: Rows, task_id: str) -> str:
+    """Return what an upload is called in its store."""
+    return str(await rows.fetchval("select object_id from upload_tasks where id = $1", task_id))

@@ -30,6 +30,7 @@ def limits(draw: st.DrawFn) -> Limits:
 
 def fitted(limits: Limits, file_bytes: int, asked_bytes: int | None) -> int | DriveError:
     try:
+        limits.check(file_bytes, asked_bytes)
         return limits.chunk_size(file_bytes, asked_bytes)
     except DriveError as error:
         return error
@@ -54,16 +55,23 @@ def test_a_chunk_size_is_within_its_limits_and_makes_few_enough_chunks(
         assert chunk_bytes == asked_bytes
 
 
+@given(limits(), st.integers(0, 2**40), st.none() | st.integers(1, 2**64), sizes)
+def test_a_store_is_given_chunks_as_long_as_it_needs(
+    limits: Limits, file_bytes: int, asked_bytes: int | None, least_bytes: int
+) -> None:
+    assert limits.chunk_size(file_bytes, asked_bytes, least_bytes=least_bytes) >= least_bytes
+
+
 @given(limits(), st.integers(max_value=-1))
 def test_a_size_is_never_negative(limits: Limits, size: int) -> None:
     with pytest.raises(DriveError, match="file_size: must be 0 or more bytes"):
-        limits.chunk_size(size, None)
+        limits.check(size, None)
 
 
 @given(limits(), st.integers(0, 2**64), st.integers(max_value=0))
 def test_a_chunk_has_at_least_a_byte(limits: Limits, file_bytes: int, asked_bytes: int) -> None:
     with pytest.raises(DriveError, match="chunk_size: must be 1 or more bytes"):
-        limits.chunk_size(file_bytes, asked_bytes)
+        limits.check(file_bytes, asked_bytes)
 
 
 @given(st.integers(0, 5000), st.integers(1, 5000))
@@ -82,6 +90,9 @@ def test_the_chunks_of_an_upload_add_up_to_its_size(size_bytes: int, chunk_bytes
         sha256=None,
         pool_id=UUID(int=1),
         last_activity_at=datetime.now(UTC),
+        expires_at=datetime.now(UTC),
+        tus_offset_bytes=None,
+        tus_metadata=None,
     )
     sizes = [task.chunk_bytes(index) for index in range(task.chunks_count)]
     assert sum(sizes) == size_bytes

@@ -1,0 +1,1 @@
+"""What other services are told, and what they tell: NATS JetStream."""

@@ -1,0 +1,1 @@
+"""References: which resource uses which file, for what, and until when."""

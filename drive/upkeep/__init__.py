@@ -1,0 +1,1 @@
+"""What has to be done by itself, at an interval: see `drive.containers` for when."""
