@@ -66,6 +66,7 @@ def default_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 async def database_url(shared_database_url: str, default_store: S3 | None) -> AsyncIterator[str]:
     """Give a database as the migrations leave it, but for where the default pool stores."""
     async with connected(shared_database_url) as rows:
+        before = await rows.fetchrow("select storage_config, storage_secrets, policy_config from pools")
         if default_store is not None:
             bucket = await default_store.new_bucket()
             await rows.execute(
@@ -74,9 +75,8 @@ async def database_url(shared_database_url: str, default_store: S3 | None) -> As
                 {"secret_id": "key", "secret_key": "the-secret"},
             )
         yield shared_database_url
-        if default_store is not None:
-            await rows.execute("update pools set storage_config = $1, storage_secrets = $2", {"kind": "local"}, {})
         await empty(rows)
+        await rows.execute("update pools set storage_config = $1, storage_secrets = $2, policy_config = $3", *before)
 
 
 @pytest_asyncio.fixture
