@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from aiohttp import web
 
-from drive.errors import not_found
+from drive.errors import not_found, unavailable
 from drive.files.interfaces import CloudFile, Count, DeleteBatch, Permission, SetMarks, Visibility
 from drive.files.meta import check_meta, check_size
 from drive.files.names import clean_file_name
@@ -21,9 +22,12 @@ from drive.http.routes import Access, Route
 from drive.http.trail import Trail
 from drive.http.visitors import visitor_of
 from drive.references.service import References
+from drive.storage.interfaces import StoreUnavailableError
 
 if TYPE_CHECKING:
     from drive.storage.interfaces import Stores
+
+log = structlog.get_logger()
 
 
 class FileHandlers:
@@ -107,7 +111,11 @@ class FileHandlers:
             as_attachment=as_attachment,
             is_public=_is_public(file),
         )
-        return await send(request, await self._stores.of(file.pool_id), download)
+        try:
+            return await send(request, await self._stores.of(file.pool_id), download)
+        except StoreUnavailableError as error:
+            log.warning("Store unavailable", reason=str(error))
+            raise unavailable("The store of this pool") from error
 
     async def rename(self, request: web.Request) -> web.Response:
         """Rename a file; the body is the new name as a JSON string."""

@@ -108,20 +108,11 @@ class PoolAdmin:
             DriveError: NOT_FOUND; VALIDATION_ERROR with every problem; CONFLICT where objects would be out of reach.
 
         """
-        row = await self._database.fetchrow(QUERIES["for_edit"], pool_id)
-        if row is None:
-            raise not_found("Pool")
-        before: dict[str, Any] = {
-            "details": msgspec.convert({key: row[key] for key in Details.__struct_fields__}, Details),
-            "storage": msgspec.convert(row["storage_config"], Storage),
-            "secrets": msgspec.convert(row["storage_secrets"], StoreSecrets),
-            "policy": msgspec.convert(row["policy_config"], Policy),
-        }
-        after = _checked(before, values)
-        if row["objects"] and after["storage"].kind != before["storage"].kind:
-            message = f"The pool has {row['objects']} objects, which another kind of store lacks. Make another pool."
-            raise DriveError(Code.CONFLICT, message)
-        await self._database.execute(QUERIES["change"], pool_id, *_columns(after))
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(QUERIES["for_edit"], pool_id)
+            if row is None:
+                raise not_found("Pool")
+            await connection.execute(QUERIES["change"], pool_id, *_columns(_edited(row, values)))
 
     async def listed(self) -> list[PoolSummary]:
         """Return all pools that are not deleted, oldest first."""
@@ -178,6 +169,21 @@ class PoolAdmin:
                 if await response.read() != content:
                     where = url.partition("?")[0]
                     raise OSError(f"clients are sent to {where}, which answers {response.status}")
+
+
+def _edited(row: Any, values: Mapping[str, str]) -> dict[str, Any]:
+    before: dict[str, Any] = {
+        "details": msgspec.convert({key: row[key] for key in Details.__struct_fields__}, Details),
+        "storage": msgspec.convert(row["storage_config"], Storage),
+        "secrets": msgspec.convert(row["storage_secrets"], StoreSecrets),
+        "policy": msgspec.convert(row["policy_config"], Policy),
+    }
+    after = _checked(before, values)
+    if after["storage"].kind != before["storage"].kind:
+        raise DriveError(Code.CONFLICT, "A pool keeps its kind: uploads may be under way. Make another pool.")
+    if row["is_used"] and after["storage"].bucket != before["storage"].bucket:
+        raise DriveError(Code.CONFLICT, "The pool has files in its bucket, which another lacks. Make another pool.")
+    return after
 
 
 def _checked(parts: Mapping[str, msgspec.Struct], values: Mapping[str, str]) -> dict[str, Any]:

@@ -20,9 +20,13 @@ on conflict (id) do nothing
 returning id;
 
 -- name: for_edit
-select p.*, (select count(*) from objects o where o.pool_id = p.id) as objects
+select
+    p.*,
+    exists (select from objects o where o.pool_id = p.id)
+        or exists (select from upload_tasks t where t.pool_id = p.id and t.status = 1) as is_used
 from pools p
-where p.id = $1 and p.deleted_at is null;
+where p.id = $1 and p.deleted_at is null
+for update of p;
 
 -- name: change
 update pools

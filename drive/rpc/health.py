@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+import grpc
 from grpc_health.v1 import health_pb2 as wire
 from grpc_health.v1.health import aio
 
@@ -11,6 +12,7 @@ from drive.errors import DriveError
 from drive.rpc.messages import Context
 
 _PING_TIMEOUT_S = 3.0
+_MOST_WATCHERS = 64  # anybody may watch, and each holds a place that a caller needs
 _STATUS = wire.HealthCheckResponse
 
 
@@ -25,6 +27,7 @@ class Health(aio.HealthServicer):
         super().__init__()
         self._database = database
         self._services = ("", *services)
+        self._watchers = 0
 
     async def look(self) -> None:
         """Find out how things are, and tell those who watch."""
@@ -36,6 +39,16 @@ class Health(aio.HealthServicer):
         """Answer for one service, or for the server, where none is named."""
         await self.look()
         return await super().Check(request, context)
+
+    async def Watch(self, request: wire.HealthCheckRequest, context: Context) -> None:
+        """Tell of every change, to a limited number."""
+        if self._watchers >= _MOST_WATCHERS:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{_MOST_WATCHERS} watch already. Use Check.")
+        self._watchers += 1
+        try:
+            await super().Watch(request, context)
+        finally:
+            self._watchers -= 1
 
     async def _is_reachable(self) -> bool:
         if not self._database.is_open:

@@ -103,7 +103,9 @@ class Bucket:
         answer = await self._request("PUT", key, headers=headers)
         if answer.status == HTTPStatus.NOT_FOUND:
             return False
-        _expected(answer, f"copying {source}")
+        # As with completing: the service may begin an answer of 200 before it has tried.
+        if b"CopyObjectResult" not in _expected(answer, f"copying {source}").body:
+            raise StoreUnavailableError(f"copying {source}: {_reason(answer)}")
         return True
 
     async def get(self, key: str) -> bytes | None:

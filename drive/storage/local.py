@@ -22,16 +22,15 @@ from drive.storage.interfaces import (
     Hasher,
     StoreBusyError,
     StoredObject,
-    StoreFullError,
     Upload,
 )
+from drive.storage.space import space_errors
 
 T = TypeVar("T")
 
 _WRITE_BYTES = 1024 * 1024  # handed to the disk at a time: fewer thread switches, and memory that stays small
 _READ_BYTES = 1024 * 1024
 _UNBOUNDED_BYTES = 2**63 - 1
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class LocalStore:
@@ -53,7 +52,7 @@ class LocalStore:
     @contextlib.asynccontextmanager
     async def part(self, upload: Upload, *, offset: int, most_bytes: int) -> AsyncIterator["LocalPart"]:
         """Lock a part of a staged upload for a block, against other processes too."""
-        with _space_errors():
+        with space_errors():
             fd = await _in_thread(_open_for_writing, self._staging / upload.object_id, undo=os.close)
         try:
             _lock(fd, offset, most_bytes)
@@ -63,7 +62,7 @@ class LocalStore:
 
     async def promote(self, upload: Upload, *, tags: list[str], known: Content | None) -> Content:  # noqa: ARG002
         """Make a staged upload the object, and return what it is."""
-        with _space_errors():
+        with space_errors():
             return await _in_thread(self._promote, upload.object_id, known, upload.size_bytes)
 
     async def discard(self, object_id: str) -> None:
@@ -87,7 +86,7 @@ class LocalStore:
         """Store an object at once and durably."""
         final = self.path(name)
         new = final.with_name(f"{name}.new")  # where a crash leaves it, the check for orphans finds it
-        with _space_errors():
+        with space_errors():
             fd = await _in_thread(_open_for_writing, new, undo=os.close)
             try:
                 _lock(fd, 0, 0)
@@ -140,7 +139,7 @@ class LocalPart:
 
     async def write(self, body: AsyncIterator[bytes], hasher: Hasher | None = None) -> int:
         """Write a body into it, durably, and return its size."""
-        with _space_errors():
+        with space_errors():
             size = await self._write_body(body, hasher)
             await _in_thread(os.fdatasync, self._fd)
         return size
@@ -251,16 +250,6 @@ def _lock(fd: int, offset: int, count: int) -> None:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, request)
     except (BlockingIOError, PermissionError) as error:
         raise StoreBusyError from error
-
-
-@contextlib.contextmanager
-def _space_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_SPACE:
-            raise StoreFullError from error
-        raise
 
 
 def _sha256(fd: int) -> bytes:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +20,7 @@ from drive.storage.interfaces import (
     Upload,
 )
 from drive.storage.redirects import Redirects
+from drive.storage.space import space_errors
 
 _STAGING = "staging."  # no id has a dot, so that no object is taken for it
 _MIB = 1024 * 1024
@@ -243,10 +244,13 @@ def _piece(object_id: str, index: int, size_bytes: int) -> str:
     return f"{_STAGING}{object_id}.{index}.{size_bytes}"
 
 
-def _spool(work: Path) -> tempfile.SpooledTemporaryFile[bytes]:
-    """Return a nameless file in a folder of ours, which is gone when it is closed, or the process is killed."""
-    work.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return tempfile.SpooledTemporaryFile(_MEMORY_BYTES, dir=str(work))
+@contextlib.contextmanager
+def _spool(work: Path) -> Iterator[IO[bytes]]:
+    """Give a nameless file in a folder of ours, which is gone when it is closed, or the process is killed."""
+    with space_errors():
+        work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.SpooledTemporaryFile(_MEMORY_BYTES, dir=str(work)) as spool:
+            yield spool
 
 
 def _keep(spool: IO[bytes], piece: bytes, hasher: Hasher | None) -> None:

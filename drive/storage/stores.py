@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
+import structlog
 
 from drive.db.database import Database
 from drive.db.queries import load_queries
 from drive.errors import not_found
-from drive.storage.interfaces import Store
+from drive.storage.interfaces import Store, StoreUnavailableError
 from drive.storage.local import LocalStore
 
 if TYPE_CHECKING:
     import aiohttp
 
     from drive.lazy import Lazy
+
+log = structlog.get_logger()
 
 QUERIES = load_queries(__package__)
 
@@ -84,12 +87,23 @@ class PoolStores:
     async def all(self) -> list[Store]:
         """Return the stores of all pools, deleted or not, each once."""
         rows = await self._database.fetch(QUERIES["pools"])
-        return list({id(store): store for store in [self._local, *map(self._from_row, rows)]}.values())
+        stores: dict[int, Store] = {id(self._local): self._local}
+        for row in rows:
+            try:
+                store = self._from_row(row)
+            except StoreUnavailableError as error:  # the others are there all the same
+                log.warning("Store not usable", reason=str(error))
+            else:
+                stores[id(store)] = store
+        return list(stores.values())
 
     def _from_row(self, row: Any) -> Store:
-        config = msgspec.convert(row["storage_config"], StoreConfig)
-        secrets = msgspec.convert(row["storage_secrets"], StoreSecrets)
-        return self.build(config, secrets)
+        try:
+            config = msgspec.convert(row["storage_config"], StoreConfig)
+            secrets = msgspec.convert(row["storage_secrets"], StoreSecrets)
+            return self.build(config, secrets)
+        except (ValueError, msgspec.ValidationError) as error:
+            raise StoreUnavailableError(f"pool {row['id']} is configured wrongly: {error}") from error
 
     def build(self, config: StoreConfig, secrets: StoreSecrets) -> Store:
         """Return the store for a configuration; equal ones give the same, as locks and memory must be shared.

@@ -58,7 +58,7 @@ class StoredObjects:
         for row in rows:
             try:
                 store = await self._stores.of(row["id"])
-            except (DriveError, ValueError) as error:  # what is configured wrongly; the others are checked all the same
+            except (DriveError, StoreUnavailableError) as error:  # the others are checked all the same
                 log.warning("Store not checked", pool_id=str(row["id"]), reason=str(error))
                 continue
             stores[id(store)] = store

@@ -228,7 +228,8 @@ class Uploads:
         self._limits.check(wanted.file_size, wanted.chunk_size)
         path = None if wanted.path is None else normalise(wanted.path)
         pool = await self._admitted(account, wanted.pool_id, wanted.content_type, wanted.file_size)
-        least_bytes = (await self._stores.of(pool.id)).least_chunk_bytes
+        with store_errors():
+            least_bytes = (await self._stores.of(pool.id)).least_chunk_bytes
         chunk_bytes = self._limits.chunk_size(wanted.file_size, wanted.chunk_size, least_bytes=least_bytes)
         await self._file_permissions.check(account.id, pool, wanted.permission)
         await self._check_bundle(account, wanted.bundle_id)
@@ -419,8 +420,8 @@ class Uploads:
             return False
         if status is TaskStatus.FAILED:
             self._feed.failed(task, reason)
-        store = await self._stores.of(task.pool_id)
         try:
+            store = await self._stores.of(task.pool_id)
             await store.discard(task.object_id)
             await store.delete(task.object_id)
         except StoreUnavailableError as error:  # the sweep, and the job that is written with the end, do it later

@@ -14,6 +14,7 @@ from support.rows import Rows
 from yarl import URL
 
 from drive.containers import Container
+from drive.jobs.worker import Worker
 from drive.settings import Settings
 
 CONTENT = bytes(range(256)) * 10
@@ -106,6 +107,38 @@ async def test_no_secret_of_the_bucket_is_told(api: Api, file: Any) -> None:
     for path in (f"/api/files/{file['id']}/info", "/api/pools", "/api/files/me"):
         assert b"the-secret" not in (await api.get(path)).body
     assert "the-secret" not in str(await sent_to(api, file))
+
+
+async def test_head_is_answered_here(api: Api, file: Any) -> None:
+    """A URL that is signed for GET is good for nothing else."""
+    answer = await api.request("HEAD", f"/api/files/{file['id']}")
+    assert (answer.status, answer.headers["Content-Length"]) == (200, str(len(CONTENT)))
+
+
+async def test_a_pool_without_a_key_is_unavailable(
+    api: Api, rows: Rows, file: Any, settings: Settings, serve_app: Serve
+) -> None:
+    api = await serve_app(Container(settings=settings))  # that has not seen the pool yet
+    await rows.execute("update pools set storage_secrets = '{}'")
+    answer = await api.get(f"/api/files/{file['id']}")
+    assert (answer.status, answer.code) == (503, "UNAVAILABLE")
+
+
+@pytest.mark.parametrize("config", [{"kind": "gcs"}, {"region": None}])
+async def test_a_pool_that_is_configured_wrongly_is_unavailable_and_keeps_no_other_from_being_swept(
+    api: Api, rows: Rows, settings: Settings, worker: Worker, config: dict[str, object]
+) -> None:
+    task_id = (await api.create(CONTENT)).json["task_id"]
+    (settings.storage_path / "staging").mkdir(parents=True)
+    rubbish = settings.storage_path / "staging" / "rubbish"
+    rubbish.touch()
+    await reconfigured(rows, **config)
+    async with Api.serving(Container(settings=settings)) as fresh:
+        fresh.token = api.token
+        assert (await fresh.create(CONTENT, hash="other")).status == 503
+        assert (await fresh.cancel(task_id)).status == 200
+    await worker.do_now("sweep")
+    assert not rubbish.exists()
 
 
 async def test_a_bucket_that_is_down_makes_uploads_unavailable_and_costs_nothing(

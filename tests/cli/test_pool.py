@@ -1,6 +1,8 @@
 """`drive pool`."""
 
+import asyncio
 from pathlib import Path
+from typing import cast
 from uuid import UUID, uuid4
 
 import msgspec
@@ -112,16 +114,28 @@ async def test_what_cannot_be_done_exits_with_1(settings: Settings, arguments: l
     assert said in finished.stderr
 
 
-async def test_a_pool_with_objects_keeps_its_kind(settings: Settings, secret_file: Path) -> None:
+async def test_a_pool_keeps_its_kind_and_with_files_its_bucket(settings: Settings, secret_file: Path) -> None:
+    finished = await pool(settings, "edit", POOL_ID, *s3_values(secret_file))
+    assert (finished.status, "Make another pool" in finished.stderr) == (1, True)
+    pool_id = (await pool(settings, "add", "bucket", *s3_values(secret_file))).stdout.strip()
+    assert (await pool(settings, "edit", pool_id, "bucket=right")).status == 0
     async with connected(settings.database_url) as rows:
         await rows.execute(
             "insert into objects (id, pool_id, account_id, sha256, size_bytes, mime_type)"
             " values ('one', $1, gen_random_uuid(), sha256('x'), 1, 'text/plain')",
-            UUID(POOL_ID),
+            UUID(pool_id),
         )
-    finished = await pool(settings, "edit", POOL_ID, *s3_values(secret_file))
-    assert finished.status == 1
-    assert "Make another pool" in finished.stderr
+    assert (await pool(settings, "edit", pool_id, "bucket=other")).status == 1
+    assert (await pool(settings, "edit", pool_id, "endpoint=s3.new.test")).status == 0
+
+
+async def test_changes_at_once_lose_nothing_of_each_other(settings: Settings) -> None:
+    pairs = ["expiration=1:00:00", "max_file_size=7", "accept_types=image/*", "is_hidden=true", "cost_multiplier=2"]
+    await asyncio.gather(*(pool(settings, "edit", POOL_ID, pair) for pair in pairs))
+    one = (await listed(settings))[POOL_ID]
+    assert (one["is_hidden"], one["cost_multiplier"]) == (True, 2.0)
+    assert {"max_file_size", "accept_types"} <= set(cast("dict[str, object]", one["policy"]))
+    assert cast("dict[str, object]", one["storage"])["expiration"] == "1:00:00"
 
 
 async def test_check_tries_each_store_and_leaves_nothing(settings: Settings, secret_file: Path) -> None:

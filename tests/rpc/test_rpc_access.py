@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from rpc_support import Rpc, connected, pem, refused, started
 from structlog.testing import capture_logs
 from support.rows import Rows, add_files
+from support.waiting import eventually
 
 from drive.containers import Container
 from drive.proto import file_pb2 as wire
@@ -212,3 +213,24 @@ async def test_the_log_says_that_nobody_is_asked_who_they_are(
         async with started(container, tokens=tokens) as (_, url):
             warnings = [line for line in logs if line["event"] == "gRPC without authentication"]
     assert [line["url"] for line in warnings] == [url] * is_warned
+
+
+async def test_whoever_watches_the_health_takes_no_place_from_callers(
+    container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It needs no token, and lasts as long as one likes."""
+    monkeypatch.setattr("drive.rpc.health._MOST_WATCHERS", 2)
+    async with started(container) as (_, url), connected(url) as anybody:
+        watches = [anybody.health.Watch(health_pb2.HealthCheckRequest()) for _ in range(3)]
+        seen = [await watches[0].read(), await watches[1].read()]
+        assert {answer.status for answer in seen} == {health_pb2.HealthCheckResponse.SERVING}
+        assert (await refused(watches[2].read()))[0] is StatusCode.RESOURCE_EXHAUSTED
+        watches[0].cancel()
+
+        async def has_a_place() -> bool:
+            try:
+                return bool(await anybody.health.Watch(health_pb2.HealthCheckRequest()).read())
+            except grpc.aio.AioRpcError:
+                return False
+
+        await eventually(has_a_place)

@@ -1,10 +1,12 @@
 """What every store promises, shown with those that are not on this machine's disk, and with the local one beside."""
 
 import asyncio
+import errno
 import hashlib
 import random
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
@@ -13,9 +15,10 @@ from storage_support import Staged, body_of, content_of
 from support import moto
 from support.moto import S3
 
+import drive.storage.bucket as bucket_module
 from drive.http.client import close_session, open_session
 from drive.storage.bucket import Bucket
-from drive.storage.interfaces import BodyTooLongError, Store, StoreBusyError, StoreUnavailableError
+from drive.storage.interfaces import BodyTooLongError, Store, StoreBusyError, StoreFullError, StoreUnavailableError
 from drive.storage.local import LocalStore
 from drive.storage.memory import MemoryStore
 from drive.storage.redirects import Redirects
@@ -292,22 +295,47 @@ class TestBucket:
         self, store: S3Store, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("drive.storage.bucket._FIRST_PAUSE_S", 0.001)
-        import drive.storage.bucket as module
+        sent, bad = bucket_module._sent, [0]
 
-        sent, bad = module._sent, [0]
-
-        async def sometimes(*args: object) -> module.Answer:
+        async def sometimes(*args: object) -> bucket_module.Answer:
             bad[0] += 1
             if bad[0] % 3 == 1:
                 raise ConnectionResetError
             if bad[0] % 3 == 2:
-                return module.Answer(503, {}, b"<Error><Code>SlowDown</Code></Error>")
+                return bucket_module.Answer(503, {}, b"<Error><Code>SlowDown</Code></Error>")
             return await sent(*args)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(module, "_sent", sometimes)
+        monkeypatch.setattr(bucket_module, "_sent", sometimes)
         await store.promote(UPLOAD, tags=await send_all(store, UPLOAD, CONTENT), known=content_of(CONTENT))
-        monkeypatch.setattr(module, "_sent", sent)
+        monkeypatch.setattr(bucket_module, "_sent", sent)
         assert await bytes_of(store) == CONTENT
+
+    async def test_a_copy_that_fails_after_its_answer_has_begun_costs_nothing(
+        self, store: S3Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The service answers 200 then, with an error in the body."""
+        single = Staged("single", 10, CHUNK)
+        tags = await send_all(store, single, b"0123456789")
+        sent = bucket_module._sent
+
+        async def failing(client: Any, method: str, key: str, query: Any, headers: dict[str, str], body: Any) -> Any:
+            if "x-amz-copy-source" in headers:
+                return bucket_module.Answer(200, {}, b"<Error><Code>InternalError</Code></Error>")
+            return await sent(client, method, key, query, headers, body)
+
+        monkeypatch.setattr(bucket_module, "_sent", failing)
+        with pytest.raises(StoreUnavailableError, match="InternalError"):
+            await store.promote(single, tags=tags, known=None)
+        monkeypatch.setattr(bucket_module, "_sent", sent)
+        assert await store.promote(single, tags=tags, known=None) == content_of(b"0123456789")
+
+    async def test_a_full_disk_is_told_as_such(self, store: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("drive.storage.s3._keep", full)
+        with pytest.raises(StoreFullError):
+            await send(store, UPLOAD, 0, CONTENT[:10])
 
     async def test_more_than_a_page_is_listed(self, store: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("drive.storage.bucket._PAGE", 3)
