@@ -17,6 +17,9 @@ from drive.settings import Settings
 CHUNK = random.Random(4).randbytes(2_500_000)
 CONTENT = CHUNK + b"end"
 
+# aiohttp waits 10 s for what is left of a body that was refused, be its connection gone.
+pytestmark = pytest.mark.leaks("task")
+
 
 @pytest.mark.local_store
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
