@@ -23,7 +23,7 @@ from support.model.values import OWNERS
 from support.model.wishes import WISH, Wish
 
 MANY = "DRIVE_TEST_MODEL_STEPS"
-STEPS = int(os.environ.get(MANY, "300"))
+STEPS = int(os.environ.get(MANY, "200"))
 STEPS_OF_A_RUN = 50
 
 # By itself, Hypothesis makes five runs of six by copying parts of the one before over others: the same steps again and

@@ -36,35 +36,33 @@ META = st.sampled_from([{}, {"a": 1}, {"a": {"b": [None, True, "é"]}}, {"x": -1
 class FileRules(Machine):
     """Reads, changes, recycles and deletes files."""
 
-    def change(self, file: File, stranger: str, method: str, what: str, code: Code | None = None, **body: Any) -> bool:
-        """Ask for a change as a stranger and as the owner; tell whether it is to be made."""
-        path = f"/api/files/{file.id}{what}"
-        self.answer = self.owned(file.owner, stranger, method, path, code, **body)
-        return code is None
+    def change(self, file: File, stranger: str, method: str, what: str, code: Code | None = None, **body: Any) -> Any:
+        """Ask for a change as a stranger and as the owner, and return the file as it is shown then."""
+        return self.owned(file.owner, stranger, method, f"/api/files/{file.id}{what}", code, **body).json
 
     @some_file
     @rule(number=INDEX, stranger=STRANGER, name=NAME)
     def rename(self, number: int, stranger: str, name: str) -> None:
         file = self.file(number)
-        self.change(file, stranger, "PATCH", "/name", json=name)
+        shown = self.change(file, stranger, "PATCH", "/name", json=name)
         file.name = name
-        self.is_file(self.answer.json, file)
+        self.is_file(shown, file)
 
     @some_file
     @rule(number=INDEX, stranger=STRANGER, marks=st.none() | st.lists(st.integers(0, 12), max_size=4))
     def mark(self, number: int, stranger: str, marks: list[int] | None) -> None:
         file = self.file(number)
-        self.change(file, stranger, "PUT", "/marks", json={"sensitive_marks": marks})
+        shown = self.change(file, stranger, "PUT", "/marks", json={"sensitive_marks": marks})
         file.sensitive_marks = None if marks is None else sorted(set(marks))
-        self.is_file(self.answer.json, file)
+        self.is_file(shown, file)
 
     @some_file
     @rule(number=INDEX, stranger=STRANGER, meta=META)
     def describe(self, number: int, stranger: str, meta: dict[str, Any]) -> None:
         file = self.file(number)
-        self.change(file, stranger, "PUT", "/meta", json=meta)
+        shown = self.change(file, stranger, "PUT", "/meta", json=meta)
         file.user_meta = meta
-        self.is_file(self.answer.json, file)
+        self.is_file(shown, file)
 
     @some_file
     @rule(number=INDEX, stranger=STRANGER, visibility=VISIBILITY)
@@ -73,18 +71,19 @@ class FileRules(Machine):
         file = self.file(number)
         body = {"visibility": visibility, "realm_id": REALM_ID if visibility == "realm" else None}
         code = Code.NOT_FOUND if visibility == "realm" and file.owner not in MEMBERS else None
-        if self.change(file, stranger, "PUT", "/permission", code, json=body):
+        shown = self.change(file, stranger, "PUT", "/permission", code, json=body)
+        if code is None:
             file.visibility = visibility
-            self.is_file(self.answer.json, file)
+            self.is_file(shown, file)
 
     @some_file
     @rule(number=INDEX, stranger=STRANGER, recycled=st.booleans())
     def recycle(self, number: int, stranger: str, recycled: bool) -> None:
         """Put into the bin, or take out of it; either may be repeated."""
         file = self.file(number)
-        self.change(file, stranger, "POST" if recycled else "DELETE", "/recycle")
+        shown = self.change(file, stranger, "POST" if recycled else "DELETE", "/recycle")
         file.is_recycled = recycled
-        self.is_file(self.answer.json, file)
+        self.is_file(shown, file)
 
     @some_file
     @rule(number=INDEX, stranger=STRANGER, together=st.sampled_from([1, 1, 3]))

@@ -51,6 +51,7 @@ class Running:
                 upload_chunks_max=CHUNKS_MAX,
                 upload_max_bytes=FILE_MAX_BYTES,
                 upload_direct_max_bytes=DIRECT_MAX_BYTES,
+                worker_sweep_interval_s=1e9,  # what has expired goes when a rule says so
             )
             served = Container(settings=settings, passcodes=Passcodes(Attempts(clock)))
             worker = WorkerContainer(settings=settings)
