@@ -11,6 +11,10 @@ from support import moto
 from support.process import Finished, drive, environment
 from support.rows import POOL_ID, connected
 
+from drive.containers import Container
+from drive.errors import Code, DriveError
+from drive.lazy import lifespan
+from drive.pools.admin import PoolAdmin
 from drive.settings import Settings
 
 
@@ -84,18 +88,22 @@ async def test_secrets_are_stored_and_never_shown(settings: Settings, secret_fil
     ],
 )
 async def test_what_is_wrong_is_said_and_nothing_is_made(settings: Settings, values: list[str], said: str) -> None:
-    before = await listed(settings)
-    finished = await pool(settings, "add", "wrong", *values)
-    assert (finished.status, finished.stdout) == (2, "")
-    assert said in finished.stderr
-    assert "Traceback" not in finished.stderr
-    assert await listed(settings) == before
+    async with lifespan(Container(settings=settings)) as container:
+        admin = PoolAdmin(container.database(), container.stores(), container.http_session())
+        before = await admin.listed()
+        with pytest.raises(DriveError) as raised:
+            await admin.add(dict(pair.split("=") for pair in values) | {"name": "wrong"})
+        assert raised.value.code is Code.VALIDATION_ERROR
+        assert said in raised.value.message
+        assert await admin.listed() == before
 
 
 async def test_all_problems_are_said_at_once(settings: Settings) -> None:
     finished = await pool(settings, "add", "wrong", "kind=ftp", "cost_multiplier=-1")
+    assert (finished.status, finished.stdout) == (2, "")
     assert "kind: " in finished.stderr
     assert "cost_multiplier: " in finished.stderr
+    assert "Traceback" not in finished.stderr
 
 
 @pytest.mark.parametrize(
