@@ -25,6 +25,7 @@ from drive.media.making import Making
 from drive.media.processing import Processing
 from drive.media.work import Work, close_work, open_work
 from drive.upkeep.expiry import Expiry
+from drive.upkeep.folder_counts import FolderCounts
 from drive.upkeep.objects import StoredObjects
 from drive.upkeep.purge import Purge
 from drive.upkeep.recycling import UnusedFiles
@@ -71,6 +72,7 @@ class WorkerContainer(Container):
     experience = Singleton(Experience, Container.database, Singleton(ExperiencesClient, Container.experiences))
     sweep = Singleton(Sweep, Container.database, Container.stores)
     expiry = Singleton(Expiry, Container.database, Callable(deletion, "expired"))
+    folder_counts = Singleton(FolderCounts, Container.database)
     unused_files = Singleton(UnusedFiles, Container.database, after_s=_s.recycle_after_s)
     purge = Singleton(
         Purge, Container.database, deleted_after_s=_s.purge_deleted_after_s, ended_after_s=_s.purge_ended_after_s
@@ -96,6 +98,7 @@ class WorkerContainer(Container):
         List(
             Singleton(Schedule, "sweep", every_s=_s.worker_sweep_interval_s),
             Singleton(Schedule, "expire", every_s=_s.worker_sweep_interval_s),
+            Singleton(Schedule, "fold", every_s=_s.worker_sweep_interval_s),
             Singleton(Schedule, "recycle", every_s=_DAY_S),
             Singleton(Schedule, "purge", every_s=_DAY_S, offset_s=1 * _HOUR_S),
             Singleton(Schedule, "check_objects", every_s=_DAY_S, offset_s=2 * _HOUR_S),
@@ -111,6 +114,7 @@ class WorkerContainer(Container):
             delete_object=sweep.provided.delete_object,
             doubt_payment=Container.orders.provided.doubt,
             expire=expiry.provided.expire,
+            fold=folder_counts.provided.fold,
             give_experience=experience.provided.give,
             process_object=processing,
             purge=purge.provided.purge,

@@ -23,7 +23,7 @@ from drive.db.database import Database
 from drive.db.migrate import migrate
 from drive.embedded import EmbeddedPostgres
 from drive.files.catalog import Catalog
-from drive.files.service import Filter
+from drive.files.lists import Filter
 from drive.folders.service import View
 from drive.lazy import lifespan
 from drive.settings import Settings
@@ -75,7 +75,7 @@ def _pages() -> dict[str, Page]:
         )
         for name, which in filters.items()
     }
-    view = View(offset=0, take=_PAGE)
+    view, found = View(offset=0, take=_PAGE), View(offset=0, take=_PAGE, part="file 7")
     return pages | {
         "`GET /api/files/{id}`, `…/info`": lambda it, id_: it.files().readable(_file_id(id_), _owner(id_)),
         "`GET /api/files/{id}/references`": lambda it, id_: it.references().page(_file_id(id_), offset=0, take=_PAGE),
@@ -83,7 +83,8 @@ def _pages() -> dict[str, Page]:
         "`GET /api/index/browse?path=/a/`": lambda it, id_: it.folders().browse(id_, "/a/", view),
         "`GET /api/index/all`": lambda it, id_: it.folders().everything(id_, view),
         "`GET /api/index/unindexed`": lambda it, id_: it.folders().unindexed(id_, Filter(), offset=0, take=_PAGE),
-        "`GET /api/index/search`": lambda it, id_: it.folders().search(id_, "file 7", None, view),
+        "`GET /api/index/search`": lambda it, id_: it.folders().search(id_, "file 7", None, found),
+        "`GET /api/index/search?path=/a/`": lambda it, id_: it.folders().search(id_, "file 7", "/a/", found),
         "`GET /api/bundles/me`": lambda it, id_: it.bundles().mine(id_, None, offset=0, take=_PAGE),
         "`GET /api/pools`": lambda it, id_: it.pools().listed(id_),
         "`GET /api/billing/usage`": lambda it, id_: it.billing().usage(id_),
@@ -211,8 +212,9 @@ of {_ROUNDS} runs, without HTTP, on the machine of that day: compare them within
 once the caller is known, whatever the number of rows. The plan is that of the account with {_ACCOUNT_FILES:,} files
 among a million: what is read, and how many rows of it.
 
-No page slows down as the files of others become more. Some slow down with what the account itself has: a part of a name
-is looked for in all its names, `unindexed` looks through all its files, and a folder is sorted as a whole.
+No page slows down as files become more, whosever they are: each order has its index, and each total is kept. A search
+for a part of a name is the exception. It looks at all names that the account has, or that are in the folder, since its
+total says exactly how many have the part: less than half a microsecond for each.
 
 | page | statements | own, {_SMALL_TOTAL:,} | own, {_LARGE_TOTAL:,} \
 | tenth, {_SMALL_TOTAL:,} | tenth, {_LARGE_TOTAL:,} | reads |

@@ -1,5 +1,58 @@
 -- What the migrations make, for reading. scripts/generate writes it.
 
+CREATE FUNCTION public.entries_counted() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+    changes constant text := case tg_op
+        when 'INSERT' then 'select account_id, path, is_recycled, 1 as sign from new_entries'
+        when 'DELETE' then 'select account_id, path, is_recycled, -1 as sign from old_entries'
+        else 'select account_id, path, is_recycled, 1 as sign from new_entries
+            union all select account_id, path, is_recycled, -1 from old_entries'
+    end;
+begin
+    execute 'insert into folder_counts (account_id, path, file_count)
+        select account_id, counted.path, sum(sign)
+        from (' || changes || ') as c cross join lateral (values (c.path), ('''')) as counted (path)
+        where not is_recycled
+        group by account_id, counted.path having sum(sign) <> 0';
+    if tg_op = 'INSERT' then
+        update files set is_indexed = true where id in (select file_id from new_entries) and not is_indexed;
+    elsif tg_op = 'DELETE' then
+        update files f set is_indexed = false
+        where id in (select file_id from old_entries) and is_indexed and deleted_at is null
+            and not exists (select from file_indexes i where i.file_id = f.id);
+    end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION public.entries_show_files() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    update file_indexes i
+    set file_created_at = n.created_at, file_name = n.name, file_size_bytes = n.size_bytes,
+        is_recycled = n.is_marked_recycle
+    from new_files n join old_files o on o.id = n.id
+    where i.file_id = n.id
+        and (n.created_at, n.name, n.size_bytes, n.is_marked_recycle)
+            is distinct from (o.created_at, o.name, o.size_bytes, o.is_marked_recycle);
+    return null;
+end
+$$;
+
+CREATE FUNCTION public.entry_shows_file() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    select created_at, name, size_bytes, is_marked_recycle
+    into new.file_created_at, new.file_name, new.file_size_bytes, new.is_recycled
+    from files where id = new.file_id;
+    return new;
+end
+$$;
+
 CREATE FUNCTION public.file_left_folders() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -21,35 +74,42 @@ $$;
 CREATE FUNCTION public.files_counted() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
+declare
+    changes constant text := case tg_op
+        when 'INSERT' then 'select *, 1 as sign from new_files'
+        when 'DELETE' then 'select *, -1 as sign from old_files'
+        else 'select *, 1 as sign from new_files union all select *, -1 from old_files'
+    end;
 begin
     -- Rows are locked in one order, so that two statements over the same accounts cannot wait for each other; an update
     -- that changes no total (a rename) writes nothing.
-    if tg_op = 'INSERT' then
-        insert into usage as u (account_id, pool_id, file_count, size_bytes)
-        select account_id, pool_id, count(*), sum(size_bytes) from new_files
-        where deleted_at is null and not is_marked_recycle
-        group by account_id, pool_id order by account_id, pool_id
-        on conflict (account_id, pool_id) do update
-        set file_count = u.file_count + excluded.file_count, size_bytes = u.size_bytes + excluded.size_bytes;
-    elsif tg_op = 'DELETE' then
-        insert into usage as u (account_id, pool_id, file_count, size_bytes)
-        select account_id, pool_id, -count(*), -sum(size_bytes) from old_files
-        where deleted_at is null and not is_marked_recycle
-        group by account_id, pool_id order by account_id, pool_id
-        on conflict (account_id, pool_id) do update
-        set file_count = u.file_count + excluded.file_count, size_bytes = u.size_bytes + excluded.size_bytes;
-    else
-        insert into usage as u (account_id, pool_id, file_count, size_bytes)
-        select account_id, pool_id, sum(sign), sum(sign * size_bytes) from (
-            select account_id, pool_id, size_bytes, 1 as sign from new_files where deleted_at is null and not is_marked_recycle
-            union all
-            select account_id, pool_id, size_bytes, -1 from old_files where deleted_at is null and not is_marked_recycle
-        ) as changes
-        group by account_id, pool_id having sum(sign) <> 0 or sum(sign * size_bytes) <> 0
+    execute 'insert into usage as u (
+            account_id, pool_id, file_count, size_bytes, indexed_count,
+            recycled_count, recycled_size_bytes, recycled_indexed_count
+        )
+        select * from (
+            select
+                account_id, pool_id,
+                coalesce(sum(sign) filter (where not is_marked_recycle), 0) as file_count,
+                coalesce(sum(sign * size_bytes) filter (where not is_marked_recycle), 0) as size_bytes,
+                coalesce(sum(sign) filter (where not is_marked_recycle and is_indexed), 0) as indexed_count,
+                coalesce(sum(sign) filter (where is_marked_recycle), 0) as recycled_count,
+                coalesce(sum(sign * size_bytes) filter (where is_marked_recycle), 0) as recycled_size_bytes,
+                coalesce(sum(sign) filter (where is_marked_recycle and is_indexed), 0) as recycled_indexed_count
+            from (' || changes || ') as files_changed
+            where deleted_at is null
+            group by account_id, pool_id
+        ) as c
+        where (file_count, size_bytes, indexed_count, recycled_count, recycled_size_bytes, recycled_indexed_count)
+            <> (0, 0, 0, 0, 0, 0)
         order by account_id, pool_id
         on conflict (account_id, pool_id) do update
-        set file_count = u.file_count + excluded.file_count, size_bytes = u.size_bytes + excluded.size_bytes;
-    end if;
+        set file_count = u.file_count + excluded.file_count,
+            size_bytes = u.size_bytes + excluded.size_bytes,
+            indexed_count = u.indexed_count + excluded.indexed_count,
+            recycled_count = u.recycled_count + excluded.recycled_count,
+            recycled_size_bytes = u.recycled_size_bytes + excluded.recycled_size_bytes,
+            recycled_indexed_count = u.recycled_indexed_count + excluded.recycled_indexed_count';
     return null;
 end
 $$;
@@ -119,6 +179,7 @@ CREATE TABLE public.files (
     deleted_at timestamp with time zone,
     visibility text DEFAULT 'public'::text NOT NULL,
     realm_id uuid,
+    is_indexed boolean DEFAULT false NOT NULL,
     CONSTRAINT files_check CHECK (((object_id IS NOT NULL) OR (deleted_at IS NOT NULL))),
     CONSTRAINT files_description_check CHECK ((char_length(description) <= 4096)),
     CONSTRAINT files_id_check CHECK ((id ~ '^[A-Za-z0-9_-]{1,32}$'::text)),
@@ -212,6 +273,10 @@ CREATE TABLE public.file_indexes (
     file_id text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    file_created_at timestamp with time zone NOT NULL,
+    file_name text NOT NULL,
+    file_size_bytes bigint NOT NULL,
+    is_recycled boolean NOT NULL,
     CONSTRAINT file_indexes_path_check CHECK (((path ~ '^/'::text) AND (path ~ '/$'::text) AND (char_length(path) <= 1024) AND (octet_length(path) <= 2048)))
 );
 
@@ -225,6 +290,13 @@ CREATE TABLE public.file_references (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT file_references_resource_id_check CHECK (((octet_length(resource_id) >= 1) AND (octet_length(resource_id) <= 1024))),
     CONSTRAINT file_references_usage_check CHECK ((octet_length(usage) <= 1024))
+);
+
+CREATE TABLE public.folder_counts (
+    account_id uuid NOT NULL,
+    path text NOT NULL,
+    file_count bigint NOT NULL,
+    is_folded boolean DEFAULT false NOT NULL
 );
 
 CREATE TABLE public.jobs (
@@ -352,7 +424,11 @@ CREATE TABLE public.usage (
     account_id uuid NOT NULL,
     pool_id uuid NOT NULL,
     file_count bigint DEFAULT 0 NOT NULL,
-    size_bytes bigint DEFAULT 0 NOT NULL
+    size_bytes bigint DEFAULT 0 NOT NULL,
+    indexed_count bigint DEFAULT 0 NOT NULL,
+    recycled_count bigint DEFAULT 0 NOT NULL,
+    recycled_size_bytes bigint DEFAULT 0 NOT NULL,
+    recycled_indexed_count bigint DEFAULT 0 NOT NULL
 );
 
 ALTER TABLE ONLY public.bundles
@@ -417,6 +493,12 @@ CREATE INDEX bundles_of_account ON public.bundles USING btree (account_id, creat
 
 CREATE UNIQUE INDEX bundles_slug ON public.bundles USING btree (slug) WHERE (deleted_at IS NULL);
 
+CREATE INDEX file_indexes_by_date ON public.file_indexes USING btree (account_id, hashtextextended(path, (0)::bigint), file_created_at DESC, file_id) WHERE (NOT is_recycled);
+
+CREATE INDEX file_indexes_by_name ON public.file_indexes USING btree (account_id, hashtextextended(path, (0)::bigint), file_name, file_id) WHERE (NOT is_recycled);
+
+CREATE INDEX file_indexes_by_size ON public.file_indexes USING btree (account_id, hashtextextended(path, (0)::bigint), file_size_bytes, file_id) WHERE (NOT is_recycled);
+
 CREATE INDEX file_indexes_of_file ON public.file_indexes USING btree (file_id);
 
 CREATE UNIQUE INDEX file_indexes_once ON public.file_indexes USING btree (account_id, path text_pattern_ops, file_id);
@@ -433,11 +515,11 @@ CREATE INDEX files_deleted_of_account ON public.files USING btree (account_id) W
 
 CREATE INDEX files_expiring ON public.files USING btree (expired_at) WHERE ((expired_at IS NOT NULL) AND (deleted_at IS NULL));
 
-CREATE INDEX files_of_account_by_date ON public.files USING btree (account_id, created_at DESC, id) WHERE (deleted_at IS NULL);
+CREATE INDEX files_of_account_by_date ON public.files USING btree (account_id, pool_id, is_marked_recycle, is_indexed, created_at DESC, id) WHERE (deleted_at IS NULL);
 
-CREATE INDEX files_of_account_by_name ON public.files USING btree (account_id, name, id) WHERE (deleted_at IS NULL);
+CREATE INDEX files_of_account_by_name ON public.files USING btree (account_id, pool_id, is_marked_recycle, is_indexed, name, id) WHERE (deleted_at IS NULL);
 
-CREATE INDEX files_of_account_by_size ON public.files USING btree (account_id, size_bytes, id) WHERE (deleted_at IS NULL);
+CREATE INDEX files_of_account_by_size ON public.files USING btree (account_id, pool_id, is_marked_recycle, is_indexed, size_bytes, id) WHERE (deleted_at IS NULL);
 
 CREATE INDEX files_of_any_bundle ON public.files USING btree (bundle_id) WHERE (bundle_id IS NOT NULL);
 
@@ -449,7 +531,11 @@ CREATE INDEX files_of_pool ON public.files USING btree (pool_id, id);
 
 CREATE INDEX files_recycled ON public.files USING btree (pool_id, id) WHERE (is_marked_recycle AND (deleted_at IS NULL));
 
-CREATE INDEX files_recycled_of_account ON public.files USING btree (account_id, pool_id, id) INCLUDE (size_bytes) WHERE (is_marked_recycle AND (deleted_at IS NULL));
+CREATE INDEX files_recycled_of_account ON public.files USING btree (account_id, pool_id, id) WHERE (is_marked_recycle AND (deleted_at IS NULL));
+
+CREATE INDEX folder_counts_of_folder ON public.folder_counts USING btree (account_id, path);
+
+CREATE INDEX folder_counts_to_fold ON public.folder_counts USING btree (account_id, path) WHERE (NOT is_folded);
 
 CREATE INDEX jobs_begun ON public.jobs USING btree (unique_key) WHERE ((unique_key IS NOT NULL) AND (status <> 'pending'::text));
 
@@ -492,6 +578,16 @@ CREATE INDEX upload_tasks_of_bundle ON public.upload_tasks USING btree (bundle_i
 CREATE INDEX upload_tasks_of_pool ON public.upload_tasks USING btree (pool_id);
 
 CREATE INDEX upload_tasks_reserving ON public.upload_tasks USING btree (account_id) INCLUDE (pool_id, size_bytes) WHERE (status = 1);
+
+CREATE TRIGGER entries_counted_in AFTER INSERT ON public.file_indexes REFERENCING NEW TABLE AS new_entries FOR EACH STATEMENT EXECUTE FUNCTION public.entries_counted();
+
+CREATE TRIGGER entries_counted_out AFTER DELETE ON public.file_indexes REFERENCING OLD TABLE AS old_entries FOR EACH STATEMENT EXECUTE FUNCTION public.entries_counted();
+
+CREATE TRIGGER entries_counted_over AFTER UPDATE ON public.file_indexes REFERENCING OLD TABLE AS old_entries NEW TABLE AS new_entries FOR EACH STATEMENT EXECUTE FUNCTION public.entries_counted();
+
+CREATE TRIGGER entries_show_files AFTER UPDATE ON public.files REFERENCING OLD TABLE AS old_files NEW TABLE AS new_files FOR EACH STATEMENT EXECUTE FUNCTION public.entries_show_files();
+
+CREATE TRIGGER entry_shows_file BEFORE INSERT ON public.file_indexes FOR EACH ROW EXECUTE FUNCTION public.entry_shows_file();
 
 CREATE TRIGGER file_left_folders AFTER UPDATE OF deleted_at ON public.files FOR EACH ROW WHEN (((old.deleted_at IS NULL) AND (new.deleted_at IS NOT NULL))) EXECUTE FUNCTION public.file_left_folders();
 

@@ -10,6 +10,7 @@ import structlog
 from drive.db.database import Database
 from drive.db.queries import load_queries
 from drive.events.consumer import UnusableMessageError
+from drive.upkeep.folder_counts import FolderCounts
 
 log = structlog.get_logger()
 
@@ -72,6 +73,7 @@ class AccountDeletion:
         uploads = await self._in_pages("end_uploads", account_id)
         files = await self._delete_files(account_id)
         removed = {name.removeprefix("forget_"): await self._in_pages(name, account_id) for name in _FORGET}
+        await FolderCounts(self._database).fold_of(account_id)
         removed |= {"files": files, "uploads_in_progress": uploads}
         log.info("Account deleted", account_id=account_id, round=payload["round"], removed=removed)
 

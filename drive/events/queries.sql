@@ -107,7 +107,7 @@ select count(*) from gone;
 with gone as (
     delete from usage
     where (account_id, pool_id) in (
-        select account_id, pool_id from usage where account_id = $1 and file_count = 0 and size_bytes = 0 limit $2
+        select account_id, pool_id from usage where account_id = $1 and file_count = 0 and recycled_count = 0 limit $2
     )
     returning pool_id
 )

@@ -7,11 +7,12 @@ from aiohttp import web
 
 from drive.errors import not_found, unavailable
 from drive.files.interfaces import CloudFile, Count, DeleteBatch, Permission, SetMarks, Visibility
+from drive.files.lists import ORDERS, Filter
 from drive.files.meta import check_meta, check_size
 from drive.files.names import clean_file_name
 from drive.files.permissions import Permissions
 from drive.files.recycling import Recycling
-from drive.files.service import ORDERS, Files, Filter
+from drive.files.service import Files
 from drive.files.variants import representation
 from drive.http.answers import answer
 from drive.http.auth import account_of

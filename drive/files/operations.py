@@ -6,8 +6,8 @@ import msgspec
 
 from drive.errors import Code
 from drive.files.interfaces import CloudFile, Count, DeleteBatch, Permission, SetMarks
+from drive.files.lists import ORDERS
 from drive.files.names import MOST_CHARACTERS
-from drive.files.service import ORDERS
 from drive.http.describe import (
     PASSCODE,
     VISITOR_ERRORS,

@@ -37,28 +37,25 @@ where id = $1 and account_id = $2 and deleted_at is null
 returning id;
 
 -- name: mine
--- The total comes with every row, and with a row of nulls where the page is empty. The order is put in by name, from a
--- fixed table, so that each order runs on its own index.
+-- A page of an account's files: all, or those that are in no folder. The total comes with every row, and with a row of
+-- nulls where the page is empty. What is put in comes from fixed tables.
 -- $1 account, $2 pool, $3 recycled, $4 part of the name, $5 offset, $6 take
 with total as (
     select case
-        when $3 or $4::text is not null then (
-            select count(*) from files
+        when $4::text is not null then (
+            select count(*) from files f
             where account_id = $1 and deleted_at is null and is_marked_recycle = $3
-                and ($2::uuid is null or pool_id = $2)
-                and ($4::text is null or position(lower($4) in lower(name)) > 0)
+                and ($2::uuid is null or pool_id = $2) and is_indexed = any({kinds}) and {match}
         )
         else (
-            select coalesce(sum(file_count), 0)::bigint from usage
+            select coalesce(sum(case when $3 then {recycled_count} else {count} end), 0)::bigint from usage
             where account_id = $1 and ($2::uuid is null or pool_id = $2)
         )
     end as total
 ),
 page as (
-    select id, row_number() over (order by {order}) as place from files f
-    where account_id = $1 and deleted_at is null and is_marked_recycle = $3
-        and ($2::uuid is null or pool_id = $2)
-        and ($4::text is null or position(lower($4) in lower(name)) > 0)
+    select f.id, row_number() over (order by {order}) as place
+    from ({first_files}) f
     order by {order}
     offset $5 limit $6
 )
@@ -67,6 +64,22 @@ from total
 left join page on true
 left join file_details d on d.id = page.id
 order by page.place;
+
+-- name: first_files
+-- An account's files in order, at least as many as the page ends after. Each order's index has them pool by pool, and those
+-- that are in folders apart from the others ({kinds}): the first of each are read, for whoever asks to merge.
+-- Parameters as of `mine`.
+select f.id, f.created_at, f.name, f.size_bytes
+from usage u
+cross join unnest({kinds}) as kind (is_indexed)
+cross join lateral (
+    select f.id, f.created_at, f.name, f.size_bytes from files f
+    where f.account_id = $1 and f.pool_id = u.pool_id and f.is_marked_recycle = $3 and f.is_indexed = kind.is_indexed
+        and f.deleted_at is null and {match}
+    order by {order}
+    limit $5::bigint + $6::bigint
+) f
+where u.account_id = $1 and ($2::uuid is null or u.pool_id = $2)
 
 -- name: delete
 -- Deletes a page of files; an object whose last file goes is deleted by a job, after this has committed. Which files, and

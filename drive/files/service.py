@@ -1,6 +1,5 @@
 """What can be done with files."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -9,23 +8,10 @@ from drive.bundles.access import BundleAccess
 from drive.bundles.interfaces import Guard, Visitor
 from drive.clients.realms import RealmsClient
 from drive.db.database import Database
-from drive.db.queries import load_queries
 from drive.errors import Code, DriveError, not_found
 from drive.files.interfaces import CloudFile, Mark, Permission, Visibility
+from drive.files.lists import QUERIES, Filter, files_of_account
 from drive.ids import is_id
-
-QUERIES = load_queries(__package__)
-
-# By name and whether descending. Ties are broken so that each is one of the indexes, read in one direction.
-ORDER_BY = {
-    ("date", True): "f.created_at desc, f.id",
-    ("date", False): "f.created_at, f.id desc",
-    ("name", True): "f.name desc, f.id desc",
-    ("name", False): "f.name, f.id",
-    ("size", True): "f.size_bytes desc, f.id desc",
-    ("size", False): "f.size_bytes, f.id",
-}
-ORDERS = frozenset(name for name, _ in ORDER_BY)
 
 DELETION_PAGE = 500
 _DELETIONS = {
@@ -39,17 +25,6 @@ _DELETIONS = {
         "id in (select id from files where expired_at <= now() and deleted_at is null order by expired_at limit {page})"
     ),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which of an account's files a listing shows, and in which order."""
-
-    pool_id: UUID | None = None
-    recycled: bool = False
-    name_part: str | None = None
-    order: str = "date"
-    descending: bool = True
 
 
 class Files:
@@ -91,11 +66,7 @@ class Files:
 
     async def mine(self, account_id: UUID, which: Filter, *, offset: int, take: int) -> tuple[list[CloudFile], int]:
         """Return a page of an account's files, and how many there are in all."""
-        query = QUERIES["mine"].replace("{order}", ORDER_BY[which.order, which.descending])
-        rows = await self._database.fetch(
-            query, account_id, which.pool_id, which.recycled, which.name_part, offset, take
-        )
-        return [CloudFile.from_row(row) for row in rows if row["id"] is not None], rows[0]["total"]
+        return await files_of_account(self._database, account_id, which, offset=offset, take=take)
 
     async def rename(self, account_id: UUID, file_id: str, name: str) -> CloudFile:
         """Rename an account's file.

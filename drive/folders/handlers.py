@@ -5,7 +5,7 @@ from uuid import UUID
 from aiohttp import web
 
 from drive.errors import not_found
-from drive.files.service import ORDERS, Filter
+from drive.files.lists import ORDERS, Filter
 from drive.folders.interfaces import CreateIndex, MoveIndex
 from drive.folders.paths import MOST_CHARACTERS
 from drive.folders.service import Folders, View

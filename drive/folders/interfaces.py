@@ -37,7 +37,7 @@ class FileIndex(msgspec.Struct, kw_only=True, frozen=True):
 
     @classmethod
     def from_row(cls, row: Any) -> "FileIndex":
-        """Build from a row of the query `listed`."""
+        """Build from a row of the queries `in_folder` and `in_folders`."""
         return cls(
             id=row["index_id"],
             path=row["index_path"],

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from drive.errors import Code
 from drive.files.interfaces import CloudFile
+from drive.files.lists import ORDERS
 from drive.files.operations import FILTER
-from drive.files.service import ORDERS
 from drive.folders.interfaces import (
     Browsed,
     Cleared,

@@ -56,36 +56,69 @@ removed as (
 )
 select e.*, (select count(*) > 500 from chosen) as has_more from entry e;
 
--- name: listed
--- A page of entries with their files. The total comes with every row, and with a row of nulls where the page is empty.
--- Entries, match, order and folders are put in from fixed tables, so that each list runs on its own indexes. Nothing but
--- entries is counted where nothing is searched for.
+-- name: in_folder
+-- A page of a folder's entries with their files, and the folders in it. The total comes with every row, and with a row of
+-- nulls where the page is empty. What is put in comes from fixed tables, so that each order runs on its own index.
 -- $1 account, $2 path, $3 part, $4 offset, $5 take, $6 the folder to continue after, $7 take of folders
-with entry as {entries},
+with shown as not materialized (
+    select
+        i.file_id as id, i.file_created_at as created_at, i.file_name as name, i.file_size_bytes as size_bytes,
+        i.id as index_id, i.path as index_path, i.created_at as index_created_at, i.updated_at as index_updated_at
+    from file_indexes i
+    where i.account_id = $1 and hashtextextended(i.path, 0) = hashtextextended($2::text, 0) and i.path = $2
+        and not i.is_recycled
+),
 total as (
     select case
-        when $3::text is not null then (
-            select count(*) from entry i join files f on f.id = i.file_id
-            where f.deleted_at is null and not f.is_marked_recycle and {match}
-        )
-        else (select count(*) from entry) - (
-            select count(*) from files f join entry i on i.file_id = f.id
-            where f.account_id = $1 and f.is_marked_recycle and f.deleted_at is null
+        when $3::text is not null then (select count(*) from shown f where {match})
+        else (
+            select coalesce(sum(file_count), 0)::bigint from folder_counts where account_id = $1 and path = $2
         )
     end as total
 ),
 page as (
-    select i.id as index_id, i.path as index_path, i.file_id, i.created_at as index_created_at,
-        i.updated_at as index_updated_at, row_number() over (order by {order}, i.id) as place
-    from entry i join files f on f.id = i.file_id
-    where f.deleted_at is null and not f.is_marked_recycle and {match}
-    order by {order}, i.id
+    select
+        f.id, f.index_id, f.index_path, f.index_created_at, f.index_updated_at,
+        row_number() over (order by {order}) as place
+    from shown f
+    where {match}
+    order by {order}
     offset $4 limit $5
 )
-select total.total, ({folders}) as folders, page.*, d.*
+select
+    total.total, ({folders}) as folders,
+    page.index_id, page.index_path, page.index_created_at, page.index_updated_at, d.*
 from total
 left join page on true
-left join file_details d on d.id = page.file_id
+left join file_details d on d.id = page.id
+order by page.place;
+
+-- name: in_folders
+-- A page of the entries of all folders, as `in_folder`.
+-- $1 account, $2 pool, $3 recycled, $4 part, $5 offset, $6 take
+with total as (
+    select case
+        when $4::text is not null then (
+            select count(*) from files f join file_indexes i on i.file_id = f.id
+            where f.account_id = $1 and f.deleted_at is null and not f.is_marked_recycle and f.is_indexed and {match}
+        )
+        else (select coalesce(sum(file_count), 0)::bigint from folder_counts where account_id = $1 and path = '')
+    end as total
+),
+page as (
+    select
+        i.file_id as id, i.id as index_id, i.path as index_path, i.created_at as index_created_at,
+        i.updated_at as index_updated_at, row_number() over (order by {order}, i.id) as place
+    from ({first_files}) f join file_indexes i on i.file_id = f.id
+    order by {order}, i.id
+    offset $5 limit $6
+)
+select
+    total.total, null::text[] as folders,
+    page.index_id, page.index_path, page.index_created_at, page.index_updated_at, d.*
+from total
+left join page on true
+left join file_details d on d.id = page.id
 order by page.place;
 
 -- name: folders
@@ -94,8 +127,8 @@ order by page.place;
 with recursive child as (
     (
         select split_part(substr(i.path, length($2) + 1), '/', 1) as name
-        from file_indexes i join files f on f.id = i.file_id
-        where i.account_id = $1 and f.deleted_at is null and not f.is_marked_recycle
+        from file_indexes i
+        where i.account_id = $1 and not i.is_recycled
             and i.path ~>~ case when $6::text is null then $2 else $2 || $6 || '0' end
             and i.path ~<~ (left($2, -1) || '0')
         order by i.path using ~<~
@@ -106,8 +139,8 @@ with recursive child as (
     from child
     cross join lateral (
         select split_part(substr(i.path, length($2) + 1), '/', 1) as name
-        from file_indexes i join files f on f.id = i.file_id
-        where i.account_id = $1 and f.deleted_at is null and not f.is_marked_recycle
+        from file_indexes i
+        where i.account_id = $1 and not i.is_recycled
             and i.path ~>=~ ($2 || child.name || '0')
             and i.path ~<~ (left($2, -1) || '0')
         order by i.path using ~<~
@@ -115,28 +148,3 @@ with recursive child as (
     ) next
 )
 select array_agg(name) from (select name from child limit $7) as children
-
--- name: unindexed
--- The account's files that are in no folder. The total comes as in `listed`.
--- $1 account, $2 pool, $3 recycled, $4 part of the name, $5 offset, $6 take
-with total as (
-    select count(*) as total from files f
-    where f.account_id = $1 and f.deleted_at is null and f.is_marked_recycle = $3
-        and ($2::uuid is null or f.pool_id = $2)
-        and ($4::text is null or position(lower($4) in lower(f.name)) > 0)
-        and not exists (select from file_indexes i where i.file_id = f.id)
-),
-page as (
-    select f.id, row_number() over (order by {order}) as place from files f
-    where f.account_id = $1 and f.deleted_at is null and f.is_marked_recycle = $3
-        and ($2::uuid is null or f.pool_id = $2)
-        and ($4::text is null or position(lower($4) in lower(f.name)) > 0)
-        and not exists (select from file_indexes i where i.file_id = f.id)
-    order by {order}
-    offset $5 limit $6
-)
-select total.total, d.*
-from total
-left join page on true
-left join file_details d on d.id = page.id
-order by page.place;

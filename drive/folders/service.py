@@ -9,23 +9,28 @@ from drive.db.database import Database, unique_or
 from drive.db.queries import load_queries
 from drive.errors import Code, DriveError, invalid, not_found
 from drive.files.interfaces import CloudFile
-from drive.files.service import ORDER_BY, Filter, deletion
+from drive.files.lists import ORDER_BY, Filter, files_in_folders, files_of_account, filled
+from drive.files.service import deletion
 from drive.folders.interfaces import Browsed, Cleared, Created, Everything, FileIndex, Found, Moved, Removed
 from drive.folders.paths import normalise
 from drive.ids import is_id
 
 QUERIES = load_queries(__package__)
 
-# All entries are read in the order of the account's files, for as long as the page lasts. Those of a folder are fetched
-# first, and nothing is said of whose the files are: a plan made for any folder would search all files of the account.
-_EVERYWHERE = "not materialized (select * from file_indexes where account_id = $1 and $2::text is null)"
-_IN_FOLDER = "materialized (select * from file_indexes where account_id = $1 and path = $2)"
-_OF_ACCOUNT = "f.account_id = $1 and "
-_IN_NAME = "($3::text is null or position(lower($3) in lower(f.name)) > 0)"
+# How a part is looked for among all files, where it is the fourth parameter, and among the entries of a folder.
+_IN_NAME = "($4::text is null or position(lower($4) in lower(f.name)) > 0)"
 _IN_ANY_TEXT = """(
-    position(lower($3::text) in lower(f.name)) > 0
-    or position(lower($3) in lower(f.description)) > 0
-    or position(lower($3) in lower(f.mime_type)) > 0
+    position(lower($4::text) in lower(f.name)) > 0
+    or position(lower($4) in lower(f.description)) > 0
+    or position(lower($4) in lower(f.mime_type)) > 0
+)"""
+_IN_NAME_OF_ENTRY = "($3::text is null or position(lower($3) in lower(f.name)) > 0)"
+_IN_ANY_TEXT_OF_ENTRY = """exists (
+    select from files t where t.id = f.id and (
+        position(lower($3::text) in lower(t.name)) > 0
+        or position(lower($3) in lower(t.description)) > 0
+        or position(lower($3) in lower(t.mime_type)) > 0
+    )
 )"""
 _NO_FOLDERS = "null::text[]"
 _FOLDERS_TAKE = 1000
@@ -47,6 +52,12 @@ class _Listed:
     entries: list[FileIndex]
     total: int
     folders: list[str]
+
+    @classmethod
+    def of(cls, rows: Sequence[Any]) -> "_Listed":
+        """Build from rows of the queries `in_folder` and `in_folders`."""
+        entries = [FileIndex.from_row(row) for row in rows if row["index_id"] is not None]
+        return cls(entries, rows[0]["total"], rows[0]["folders"] or [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,7 @@ class Folders:
 
         """
         path = normalise(path)
-        listed = await self._listed(account_id, path, view, _IN_NAME, folders_after, _FOLDERS_TAKE + 1)
+        listed = await self._in_folder(account_id, path, view, _IN_NAME_OF_ENTRY, folders_after, _FOLDERS_TAKE + 1)
         folders = listed.folders[:_FOLDERS_TAKE]
         return Browsed(
             path=path,
@@ -95,7 +106,7 @@ class Folders:
 
     async def everything(self, account_id: UUID, view: View) -> Everything:
         """Return a page of the files of all folders; one that is in several comes several times."""
-        listed = await self._listed(account_id, None, view, _IN_NAME)
+        listed = await self._in_folders(account_id, view, _IN_NAME)
         return Everything(files=listed.entries, total_count=listed.total)
 
     async def search(self, account_id: UUID, query: str, path: str | None, view: View) -> Found:
@@ -105,19 +116,18 @@ class Folders:
             DriveError: VALIDATION_ERROR.
 
         """
-        path = None if path is None else normalise(path)
-        listed = await self._listed(account_id, path, view, _IN_ANY_TEXT)
+        if path is None:
+            listed = await self._in_folders(account_id, view, _IN_ANY_TEXT)
+        else:
+            path = normalise(path)
+            listed = await self._in_folder(account_id, path, view, _IN_ANY_TEXT_OF_ENTRY)
         return Found(query=query, path=path, results=listed.entries, total_count=listed.total)
 
     async def unindexed(
         self, account_id: UUID, which: Filter, *, offset: int, take: int
     ) -> tuple[list[CloudFile], int]:
         """Return a page of the account's files that are in no folder, and how many there are in all."""
-        query = QUERIES["unindexed"].replace("{order}", ORDER_BY[which.order, which.descending])
-        rows = await self._database.fetch(
-            query, account_id, which.pool_id, which.recycled, which.name_part, offset, take
-        )
-        return [CloudFile.from_row(row) for row in rows if row["id"] is not None], rows[0]["total"]
+        return await files_of_account(self._database, account_id, which, offset=offset, take=take, unindexed=True)
 
     async def create(self, account_id: UUID, file_id: str, path: str) -> Created:
         """Put an account's file into a folder.
@@ -196,28 +206,31 @@ class Folders:
         )
         return cleared, removed.deleted_files
 
-    async def _listed(
+    async def _in_folder(
         self,
         account_id: UUID,
-        path: str | None,
+        path: str,
         view: View,
         match: str,
         folders_after: str | None = None,
         folders_take: int = 0,
     ) -> _Listed:
-        query = (
-            QUERIES["listed"]
-            .replace("{entries}", _EVERYWHERE if path is None else _IN_FOLDER)
-            .replace("{match}", _OF_ACCOUNT + match if path is None else match)
-            .replace("{order}", ORDER_BY[view.order, view.descending])
-            .replace("{folders}", QUERIES["folders"] if folders_take else _NO_FOLDERS)
-        )
+        parts = {
+            "{match}": match,
+            "{order}": ORDER_BY[view.order, view.descending],
+            "{folders}": QUERIES["folders"] if folders_take else _NO_FOLDERS,
+        }
+        query = filled(QUERIES["in_folder"], parts)
         paging = (folders_after, folders_take) if folders_take else ()
-        rows = await self._database.fetch(query, account_id, path, view.part, view.offset, view.take, *paging)
-        return _Listed(
-            entries=[FileIndex.from_row(row) for row in rows if row["index_id"] is not None],
-            total=rows[0]["total"],
-            folders=rows[0]["folders"] or [],
+        return _Listed.of(
+            await self._database.fetch(query, account_id, path, view.part, view.offset, view.take, *paging)
+        )
+
+    async def _in_folders(self, account_id: UUID, view: View, match: str) -> _Listed:
+        query = files_in_folders(QUERIES["in_folders"], match, ORDER_BY[view.order, view.descending])
+        of_any_pool, recycled = None, False
+        return _Listed.of(
+            await self._database.fetch(query, account_id, of_any_pool, recycled, view.part, view.offset, view.take)
         )
 
     async def _removed(self, account_id: UUID, which: str, value: UUID | str, *, delete_files: bool) -> _Gone:

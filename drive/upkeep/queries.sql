@@ -27,6 +27,26 @@ delete from file_references
 where id in (select id from file_references where expired_at <= now() order by expired_at limit $1 for update skip locked)
 returning id;
 
+-- name: fold_folder_counts
+-- Of whichever folders have changed: all that was added to their counts becomes one row, or none where it is nothing. Two
+-- that fold at once wait for each other, and each keeps the sum of what it has removed.
+-- $1 one account, or null for all; $2 folders at most
+with changed as (
+    select distinct account_id, path from folder_counts
+    where not is_folded and ($1::uuid is null or account_id = $1)
+    limit $2
+),
+removed as (
+    delete from folder_counts c using changed
+    where c.account_id = changed.account_id and c.path = changed.path
+    returning c.account_id, c.path, c.file_count
+),
+kept as (
+    insert into folder_counts (account_id, path, file_count, is_folded)
+    select account_id, path, sum(file_count), true from removed group by account_id, path having sum(file_count) <> 0
+)
+select count(*) from changed;
+
 -- name: purge_files
 -- $1 seconds since they were deleted, or ended, in all statements that purge; $2 at most
 delete from files

@@ -7,10 +7,8 @@ select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 0));
 -- may still become files.
 select coalesce(sum(size_bytes * cost_multiplier), 0)::double precision
 from (
-    select u.size_bytes, p.cost_multiplier from usage u join pools p on p.id = u.pool_id where u.account_id = $1
-    union all
-    select f.size_bytes, p.cost_multiplier from files f join pools p on p.id = f.pool_id
-    where f.account_id = $1 and f.is_marked_recycle and f.deleted_at is null
+    select u.size_bytes + u.recycled_size_bytes as size_bytes, p.cost_multiplier
+    from usage u join pools p on p.id = u.pool_id where u.account_id = $1
     union all
     select t.size_bytes, p.cost_multiplier from upload_tasks t join pools p on p.id = t.pool_id
     where t.account_id = $1 and t.status = 1
@@ -134,11 +132,11 @@ bundle as (select b.deleted_at from task t join bundles b on b.id = t.bundle_id 
 file as (
     insert into files (
         id, account_id, object_id, pool_id, bundle_id, name, mime_type, size_bytes, expired_at, uploaded_at,
-        is_marked_recycle, visibility, realm_id
+        is_marked_recycle, visibility, realm_id, is_indexed
     )
     select
         t.file_id, t.account_id, o.id, t.pool_id, t.bundle_id, t.file_name, t.content_type, $3, t.file_expired_at, now(),
-        exists (select from bundle where deleted_at is not null), t.visibility, t.realm_id
+        exists (select from bundle where deleted_at is not null), t.visibility, t.realm_id, t.path is not null
     from task t, object o
     returning id
 ),

@@ -94,9 +94,12 @@ async def test_every_query_of_the_service_fits_the_schema(database_url: str) -> 
     """What is put in by name is a condition, a number or a part of a statement here."""
     put_in = {
         "{which}": "$1::text is not null",
-        "{match}": "$3::text is null",
+        "{match}": "true",
         "{page}": "1",
-        "{entries}": "(select * from file_indexes where path = $2)",
+        "{first_files}": load_queries("drive.files")["first_files"],
+        "{kinds}": "array[true]",
+        "{count}": "file_count",
+        "{recycled_count}": "recycled_count",
         "{order}": "now()",
         "{these}": "select *, 1 as place from files",
     }

@@ -25,6 +25,7 @@ OF_ACCOUNTS = {
     "experience_days",
     "file_indexes",
     "files",
+    "folder_counts",
     "objects",
     "quota_orders",
     "quota_records",
@@ -47,6 +48,16 @@ async def rows_of(rows: Rows, account_id: str) -> dict[str, list[Any]]:
         query = f"select to_jsonb(t) as row from {table} t where account_id = $1 order by to_jsonb(t)::text"
         found[table] = [row["row"] for row in await rows.fetch(query, UUID(account_id))]
     return found
+
+
+def without_entries_counted(found: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Leave out what tells of entries, some of which are gone: `wrong_counts` looks at that."""
+    told = {"is_indexed", "indexed_count"}
+    return {
+        table: [{name: value for name, value in row.items() if name not in told} for row in of_table]
+        for table, of_table in found.items()
+        if table != "folder_counts"
+    }
 
 
 async def count_by_table(rows: Rows, account_id: str) -> dict[str, int]:
@@ -119,7 +130,7 @@ async def test_nothing_of_the_account_remains_and_everything_of_others(
     await delete(container_without_nats)
     assert await count_by_table(rows, PLAIN_ID) == {}
     before["file_indexes"] = [one for one in before["file_indexes"] if one["file_id"] not in mine]
-    assert await rows_of(rows, SUBSCRIBER_ID) == before
+    assert without_entries_counted(await rows_of(rows, SUBSCRIBER_ID)) == without_entries_counted(before)
     assert await rows.fetch("select * from file_references order by id") == references
     assert await wrong_counts(rows) == []
     assert await rows.fetchval("select count(*) from usage where account_id = $1", UUID(PLAIN_ID)) == 0

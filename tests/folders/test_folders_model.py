@@ -22,9 +22,10 @@ from hypothesis.stateful import (
 from support.rows import connected, wrong_counts
 
 from drive.errors import Code, DriveError
-from drive.files.service import Filter
+from drive.files.lists import Filter
 from drive.folders.paths import normalise
 from drive.folders.service import View
+from drive.upkeep.folder_counts import FolderCounts
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ class FoldersMachine(RuleBasedStateMachine):
     async def open(self) -> None:
         container = await self.stack.enter_async_context(opened(self.url))
         self.rows = await self.stack.enter_async_context(connected(self.url))
-        self.folders, self.files = container.folders(), container.files()
+        self.folders, self.files, self.database = container.folders(), container.files(), container.database()
 
     def teardown(self) -> None:
         self.run(self.stack.aclose())
@@ -172,6 +173,21 @@ class FoldersMachine(RuleBasedStateMachine):
         if file_id in self.live:
             self.recycled ^= {file_id}
             self.run(self.files.recycle(self.accounts[account], file_id, recycled=file_id in self.recycled))
+
+    @rule(account=st.integers(0, 1), number=st.integers(0, FILES - 1), name=st.sampled_from("ab"))
+    def rename(self, account: int, number: int, name: str) -> None:
+        """Rename a file for a while: as it is called here, so it is sorted."""
+        file_id = self.file_of(account, number)
+        if file_id in self.live:
+            self.run(self.files.rename(self.accounts[account], file_id, name))
+            assert self.run(wrong_counts(self.rows)) == []
+            self.run(self.files.rename(self.accounts[account], file_id, file_id))
+
+    @rule()
+    def fold(self) -> None:
+        """Do what the worker does once a minute; nothing that is shown changes."""
+        self.run(FolderCounts(self.database).fold({}))
+        assert self.run(self.rows.fetchval("select count(*) from folder_counts where not is_folded")) == 0
 
     @rule(account=st.integers(0, 1), number=st.integers(0, FILES - 1))
     def delete(self, account: int, number: int) -> None:

@@ -11,6 +11,7 @@ from folders_support import add_indexes, opened
 from support.rows import add_files, connected
 
 from drive.db.database import Database
+from drive.files.lists import Filter
 from drive.folders.service import Folders, View
 from drive.peers.seed import PLAIN_ID
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 ACCOUNT = UUID(PLAIN_ID)
 ENTRIES = 20_000
+UNINDEXED = 7
 
 
 class ExplainingDatabase(Database):
@@ -55,10 +57,11 @@ def _steps(plan: Any) -> Iterator[dict[str, Any]]:
 async def database(database_url: str) -> AsyncIterator[ExplainingDatabase]:
     """Give a database in which one account has very many files, few of them in a folder of their own."""
     async with connected(database_url) as rows:
-        await add_files(rows, ENTRIES)
+        await add_files(rows, ENTRIES + UNINDEXED)
         await add_indexes(rows, ENTRIES, "'/big/' || n % 30 || '/' || n || '/'")
         await add_indexes(rows, 10, "'/few/'")
-        await rows.execute("analyze files, file_indexes")
+        await add_indexes(rows, ENTRIES // 2, "'/many/'")
+        await rows.execute("analyze files, file_indexes, folder_counts, usage")
     async with opened(database_url) as container:
         container.database.override(Singleton(ExplainingDatabase, container.database_pool, 5.0))
         database = container.database()
@@ -73,6 +76,29 @@ async def test_browsing_reads_no_more_than_it_shows(database: ExplainingDatabase
     assert (few.total_count, len(few.files), few.folders) == (10, 10, [])
     assert database.rows_read("file_indexes") < 50
     assert database.rows_read("files") < 100
+
+
+@pytest.mark.parametrize("order", ["date", "name", "size"])
+@pytest.mark.parametrize("descending", [True, False])
+async def test_a_folder_of_very_many_files_is_read_for_what_is_shown(
+    database: ExplainingDatabase, order: str, descending: bool
+) -> None:
+    many = await Folders(database).browse(ACCOUNT, "/many", View(order=order, descending=descending, offset=20))
+    assert (many.total_count, len(many.files)) == (ENTRIES // 2, 20)
+    assert database.rows_read("file_indexes") < 60
+    assert database.rows_read("files") < 60
+    assert database.rows_read("folder_counts") < 10
+
+
+@pytest.mark.parametrize("order", ["date", "name", "size"])
+@pytest.mark.parametrize("recycled", [True, False])
+async def test_few_files_that_are_in_no_folder_are_found_among_very_many(
+    database: ExplainingDatabase, order: str, recycled: bool
+) -> None:
+    which = Filter(order=order, recycled=recycled)
+    files, total = await Folders(database).unindexed(ACCOUNT, which, offset=0, take=20)
+    assert (total, len(files)) == ((0, 0) if recycled else (UNINDEXED, UNINDEXED))
+    assert database.rows_read("files") < 60
 
 
 async def test_folders_are_found_without_reading_what_is_in_them(database: ExplainingDatabase) -> None:
@@ -92,5 +118,6 @@ async def test_a_search_in_a_folder_reads_only_what_is_in_it(database: Explainin
 async def test_a_page_of_everything_reads_few_files(database: ExplainingDatabase) -> None:
     """The entries are counted, the files are not read for that."""
     everything = await Folders(database).everything(ACCOUNT, View())
-    assert (everything.total_count, len(everything.files)) == (ENTRIES + 10, 20)
+    assert (everything.total_count, len(everything.files)) == (ENTRIES + ENTRIES // 2 + 10, 20)
+    assert database.rows_read("file_indexes") < 100
     assert database.rows_read("files") < 200

@@ -129,7 +129,7 @@ async def test_wrong_arguments_exit_with_2(settings: Settings, arguments: list[s
 async def test_schedules_are_shown_and_run_by_hand(settings: Settings, rows: Rows) -> None:
     """One that is unknown is refused with the names that there are."""
     before = json.loads((await run(settings, "schedules", "--json")).stdout)
-    assert [one["name"] for one in before] == ["sweep", "expire", "recycle", "purge", "check_objects"]
+    assert [one["name"] for one in before] == ["sweep", "expire", "fold", "recycle", "purge", "check_objects"]
     assert {one["last_run_at"] for one in before} == {None}
 
     await failed(rows, "a", age="31 days")

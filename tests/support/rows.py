@@ -22,6 +22,7 @@ POOL_ID = "00000000-0000-0000-0000-000000000001"
 TABLES = (
     "file_references",
     "file_indexes",
+    "folder_counts",
     "files",
     "objects",
     "usage",
@@ -121,15 +122,61 @@ async def expire(rows: Rows, task_id: str) -> None:
 
 
 async def wrong_counts(rows: Rows) -> list[dict[str, Any]]:
-    """Return the objects whose count is not the number of their files; there must never be any."""
-    found = await rows.fetch(
-        """
-        select o.id, o.reference_count, count(f.id) as files
-        from objects o left join files f on f.object_id = o.id and f.deleted_at is null
-        group by o.id having o.reference_count <> count(f.id)
-        """
-    )
-    return [dict(row) for row in found]
+    """Return what is counted or repeated beside the files and is not what they say; there must never be any of it."""
+    return [dict(row) for row in await rows.fetch(_WRONG_COUNTS)]
+
+
+_WRONG_COUNTS = """
+with counted as (
+    select
+        account_id, pool_id,
+        count(*) filter (where not is_marked_recycle) as file_count,
+        coalesce(sum(size_bytes) filter (where not is_marked_recycle), 0) as size_bytes,
+        count(*) filter (where not is_marked_recycle and is_indexed) as indexed_count,
+        count(*) filter (where is_marked_recycle) as recycled_count,
+        coalesce(sum(size_bytes) filter (where is_marked_recycle), 0) as recycled_size_bytes,
+        count(*) filter (where is_marked_recycle and is_indexed) as recycled_indexed_count
+    from files where deleted_at is null group by account_id, pool_id
+),
+kept as (
+    select * from usage
+    where (file_count, size_bytes, indexed_count, recycled_count, recycled_size_bytes, recycled_indexed_count)
+        <> (0, 0, 0, 0, 0, 0)
+),
+folder as (
+    select account_id, counted.path, count(*) as file_count
+    from file_indexes i cross join lateral (values (i.path), ('')) as counted (path)
+    where not is_recycled group by account_id, counted.path
+),
+kept_folder as (
+    select account_id, path, sum(file_count) as file_count from folder_counts
+    group by account_id, path having sum(file_count) <> 0
+)
+select 'reference_count of an object' as what, o.id, o.reference_count::text as kept, count(f.id)::text as counted
+from objects o left join files f on f.object_id = o.id and f.deleted_at is null
+group by o.id having o.reference_count <> count(f.id)
+union all
+select 'usage', coalesce(k.account_id, c.account_id)::text, k::text, c::text
+from kept k full join counted c on c.account_id = k.account_id and c.pool_id = k.pool_id
+where (
+    k.file_count, k.size_bytes, k.indexed_count, k.recycled_count, k.recycled_size_bytes, k.recycled_indexed_count
+) is distinct from (
+    c.file_count, c.size_bytes, c.indexed_count, c.recycled_count, c.recycled_size_bytes, c.recycled_indexed_count
+)
+union all
+select 'folder_counts', coalesce(k.account_id, c.account_id)::text, k::text, c::text
+from kept_folder k full join folder c on c.account_id = k.account_id and c.path = k.path
+where k.file_count is distinct from c.file_count
+union all
+select 'is_indexed', f.id, f.is_indexed::text, (not f.is_indexed)::text
+from files f
+where f.deleted_at is null and f.is_indexed <> exists (select from file_indexes i where i.file_id = f.id)
+union all
+select 'what an entry shows of its file', f.id, i::text, f::text
+from file_indexes i join files f on f.id = i.file_id
+where (i.file_created_at, i.file_name, i.file_size_bytes, i.is_recycled)
+    is distinct from (f.created_at, f.name, f.size_bytes, f.is_marked_recycle)
+"""
 
 
 async def empty(rows: Rows) -> None:

@@ -3,7 +3,7 @@
 from drive.settings import Settings
 from drive.worker_container import WorkerContainer
 
-CLEANING = {"sweep", "expire", "recycle", "purge", "check_objects"}
+CLEANING = {"sweep", "expire", "fold", "recycle", "purge", "check_objects"}
 
 
 def test_all_that_cleans_up_is_scheduled_and_known_to_the_worker(settings: Settings) -> None:
