@@ -26,13 +26,15 @@ class Work:
         try:
             yield folder
         finally:
-            await asyncio.to_thread(shutil.rmtree, folder)
+            await asyncio.to_thread(_remove, folder)
 
     def close(self) -> None:
-        """Remove the folder."""
-        shutil.rmtree(self._folder)
-        self._lock.unlink()
-        os.close(self._fd)
+        """Remove the folder, which may be gone with all of the storage."""
+        try:
+            _remove(self._folder)
+            self._lock.unlink(missing_ok=True)
+        finally:
+            os.close(self._fd)
 
 
 async def open_work(root: Path) -> Work:
@@ -66,6 +68,16 @@ def _remove_if_abandoned(lock: Path) -> None:
     shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
     lock.unlink()
     os.close(fd)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; what of it is gone, or goes at the same time, is no error."""
+
+    def failed(_function: object, _path: str, failure: tuple[type[BaseException], BaseException, object]) -> None:
+        if not isinstance(failure[1], FileNotFoundError):
+            raise failure[1]
+
+    shutil.rmtree(folder, onerror=failed)
 
 
 def _locked(lock: Path, flags: int = 0) -> int | None:

@@ -40,7 +40,7 @@ def work_left(settings: Settings) -> set[str]:
 
 async def job(rows: Rows) -> dict[str, Any]:
     row = await rows.fetchrow(
-        "select status, attempts, locked_until > now() as is_leased from jobs where kind like 'p%'"
+        "select status, attempts, locked_until > now() as is_leased from jobs where kind = 'process_object'"
     )
     return dict(row or {})
 
