@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from drive.db.database import Database
 from drive.errors import Code, DriveError, invalid, not_found
-from drive.files.service import QUERIES, deletion
+from drive.files.lists import QUERIES
+from drive.files.service import deletion
 from drive.ids import is_id
 
 MOST_FILES = 1000

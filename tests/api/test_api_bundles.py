@@ -17,7 +17,7 @@ from support.waiting import eventually
 from drive.bundles import passcodes as passcodes_module
 from drive.bundles import service
 from drive.containers import Container
-from drive.files import service as files
+from drive.files import lists as files
 from drive.peers import Fault, Peers
 from drive.peers.seed import PLAIN_ID, REALM_ID
 from drive.settings import Settings

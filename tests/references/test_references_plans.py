@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from support.rows import Rows, add_files, connected
 
-from drive.files.service import QUERIES as FILE_QUERIES
+from drive.files.lists import QUERIES as FILE_QUERIES
 from drive.references.service import QUERIES
 
 COUNT = 20_000
