@@ -1,57 +1,73 @@
-"""The command line: `scripts/bench lazy`, `scripts/bench lazy calls stall --rounds 20 --json figures.json`."""
+"""The command line: `scripts/bench memory`, `scripts/bench lazy.calls scaling --rounds 20`, `scripts/bench --quick`."""
 
 import argparse
-import importlib
 import json
 import os
-import platform
+import shlex
 import sys
+import time
+import traceback
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Final
 
-from bench.measure import Effort
-from bench.tables import Table, plain, text, without_goals
+# Read when gRPC is imported: its fork handlers would write to the stderr of the processes that are started beside it.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
-# Each subject is a package of parts: modules with `tables(effort)`.
-SUBJECTS: Final = {"lazy": ("calls", "resolve", "once", "stall", "overrides", "memory", "imports")}
-_PACKAGES: Final = ("dependency-injector", "grpcio", "dishka", "that-depends", "wireup")
+from bench import page, results
+from bench.machine import machine
+from bench.measure import Effort
+from bench.results import Result
+from bench.subjects import SUBJECTS, UnknownSubjectError, chosen, module
+from bench.tables import Plot, Table, text, without_goals
+
 _ROUNDS: Final = 11
 _QUICK_ROUNDS: Final = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print. A missed goal is a result, not a failure."""
-    options = _parse(arguments)
-    rounds = options.rounds or (_QUICK_ROUNDS if options.quick else _ROUNDS)
-    machine = _machine()
-    print(", ".join(f"{name} {value}" for name, value in machine.items()))
-    tables: list[Table] = []
-    for part in options.parts or SUBJECTS[options.subject]:
-        print(f"Measuring {options.subject} {part}, rounds: {rounds}", file=sys.stderr)
-        for table in importlib.import_module(f"bench.{options.subject}.{part}").tables(Effort(rounds, options.quick)):
-            print("\n" + text(without_goals(table) if options.quick else table), flush=True)
-            tables.append(table)
-    if options.json is not None:
-        figures = {"subject": options.subject, "rounds": rounds, "machine": machine, "tables": [*map(plain, tables)]}
-        options.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
-    return 0
+    """Measure, print and keep. A missed goal is a result, not a failure; what could not be measured is one."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parse(given)
+    if options.page:
+        page.write()
+        return 0
+    command = shlex.join(["scripts/bench", *given])
+    effort = Effort(options.rounds or (_QUICK_ROUNDS if options.quick else _ROUNDS), options.quick, options.seconds)
+    done = []
+    for subject in options.subjects:
+        result = _measured(subject, command, effort)
+        if result is None:
+            continue
+        done.append(result)
+        for table in result.tables:
+            print(f"\n{text(table)}", file=sys.stderr if options.json else sys.stdout, flush=True)
+    if options.json:
+        print(json.dumps([result.plain() for result in done], indent=1))
+    return 0 if len(done) == len(options.subjects) else 1
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("scripts/bench", description="Measure, and print tables of median and spread.")
-    subjects = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
-    for subject, parts in SUBJECTS.items():
-        one = subjects.add_parser(subject, help=f"parts: {', '.join(parts)}")
-        one.add_argument("parts", nargs="*", metavar="PART", help=f"all of {', '.join(parts)} where none is named")
-        one.add_argument("--rounds", type=_positive, metavar="N", help=f"how often to measure ({_ROUNDS})")
-        one.add_argument("--quick", action="store_true", help="see that it works; the figures are worth nothing")
-        one.add_argument("--json", type=Path, metavar="FILE", help="write the figures for machines, too")
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "scripts/bench",
+        description="Measure, print tables of median and spread, and write them to docs/benchmarks.md.",
+        epilog=f"What there is: {', '.join(SUBJECTS)}.",
+    )
+    parser.add_argument(
+        "subjects", nargs="*", metavar="NAME", help="a subject, or a part of one; all where none is named"
+    )
+    parser.add_argument("--rounds", type=_positive, metavar="N", help=f"how often to measure ({_ROUNDS})")
+    parser.add_argument("--seconds", type=_seconds, metavar="S", help="how long what lasts a while should last")
+    parser.add_argument(
+        "--quick", action="store_true", help="see that it works: its figures are worth nothing, nor kept"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures for machines")
+    parser.add_argument("--page", action="store_true", help="measure nothing, and write docs/benchmarks.md anew")
     options = parser.parse_args(arguments)
-    unknown = [part for part in options.parts if part not in SUBJECTS[options.subject]]
-    if unknown:
-        parser.error(f"unknown part {unknown[0]!r}; there are {', '.join(SUBJECTS[options.subject])}")
+    try:
+        options.subjects = chosen(options.subjects)
+    except UnknownSubjectError as error:
+        parser.error(str(error))
     return options
 
 
@@ -61,21 +77,41 @@ def _positive(value: str) -> int:
     return int(value)
 
 
-def _machine() -> dict[str, str]:
-    return {
-        platform.python_implementation(): platform.python_version(),
-        platform.system(): platform.machine(),
-        "cores": str(os.cpu_count()),
-        "load": f"{os.getloadavg()[0]:.1f}",
-        **{package: _version(package) for package in _PACKAGES},
-    }
+def _seconds(value: str) -> float:
+    if not 0 < float(value) < float("inf"):
+        raise argparse.ArgumentTypeError("must be above 0")
+    return float(value)
 
 
-def _version(package: str) -> str:
+def _measured(subject: str, command: str, effort: Effort) -> Result | None:
+    """Measure one subject, and keep what came out; None, and a line on stderr, where that failed."""
+    _tell(f"Measuring {subject}, rounds: {effort.rounds}")
+    on, began_s = machine(), time.monotonic()
     try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed, left out"
+        parts = module(subject).tables(effort)
+    except Exception:  # noqa: BLE001 - the others are to be measured all the same
+        _tell(f"{subject} could not be measured:\n{traceback.format_exc()}")
+        return None
+    tables = [part for part in parts if isinstance(part, Table)]
+    result = Result(
+        subject=subject,
+        date=datetime.now(UTC).date().isoformat(),
+        command=command,
+        rounds=effort.rounds,
+        took_s=round(time.monotonic() - began_s, 1),
+        machine=on,
+        tables=[*map(without_goals, tables)] if effort.is_quick else tables,
+        plots=[part for part in parts if isinstance(part, Plot)],
+    )
+    if not effort.is_quick:
+        results.write(result)
+        page.write()
+    return result
+
+
+def _tell(line: str) -> None:
+    """Print to people: what is for machines has stdout for itself."""
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -20,14 +20,19 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much to measure: rounds, and whether only to see that it works."""
+    """How much to measure: rounds, whether only to see that it works, and how long what lasts a while should last."""
 
     rounds: int
     is_quick: bool = False
+    seconds: float | None = None
 
     def count(self, full: int) -> int:
         """Return how often to do what makes a good figure when done `full` times."""
         return max(2, full // 50) if self.is_quick else full
+
+    def lasting_s(self, full: float, quick: float) -> float:
+        """Return how long to do what makes a good figure when done for `full` seconds; `--seconds` overrules both."""
+        return self.seconds or (quick if self.is_quick else full)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """Tables of figures, for people in a terminal and for machines."""
 
 import textwrap
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 from bench.measure import Samples, Summary, paired_ratios, summary
 
@@ -14,10 +14,20 @@ _LEFT_ALIGNED: Final = (0, 5, 6)
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a row's median, or that of its ratio, should not exceed."""
+    """What a row's median, or that of its ratio, should not exceed, should reach, or both.
 
-    at_most: float
+    `key` names it where it is one of those that the project has set itself: see `bench.goals`.
+    """
+
+    at_most: float | None = None
     of: Literal["value", "ratio"] = "value"
+    at_least: float | None = None
+    key: str = ""
+
+    def is_met_by(self, median: float) -> bool:
+        """Tell whether a median is within it."""
+        is_low_enough = self.at_most is None or median <= self.at_most
+        return is_low_enough and (self.at_least is None or median >= self.at_least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +46,41 @@ class Row:
         """Whether the goal is reached; None where there is none."""
         if self.goal is None:
             return None
-        figure = self.ratio if self.goal.of == "ratio" else self.value
-        return figure is not None and figure.median <= self.goal.at_most
+        return self.judged is not None and self.goal.is_met_by(self.judged.median)
+
+    @property
+    def judged(self) -> Summary | None:
+        """What the goal is about: the ratio or the value."""
+        return self.ratio if self.goal is not None and self.goal.of == "ratio" else self.value
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows that belong together. `about` says what was done, and what the ratios are to."""
+    """Rows that belong together.
+
+    `about` says what was done, and what the ratios are to; `left_out` what could not be measured here, and why.
+    Where `is_pictured`, the page has a picture of the values as well, which must be of one unit then.
+    """
 
     title: str
     about: str
     rows: Sequence[Row]
+    left_out: Sequence[str] = ()
+    is_pictured: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Values over something that goes on, such as time: a picture of lines. A line of 300 points is fine enough.
+
+    `x` and `y` are what the axes say, units included; the points of a line are in order of their first figure.
+    """
+
+    title: str
+    about: str
+    x: str
+    y: str
+    lines: Mapping[str, Sequence[tuple[float, float]]]
 
 
 def compared(
@@ -83,18 +117,13 @@ def text(table: Table) -> str:
     lines = [_HEAD, *(_cells(row) for row in table.rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
     aligned = ("  ".join(_aligned(cells, widths)).rstrip() for cells in lines)
-    return "\n".join([table.title, *textwrap.wrap(table.about, _WIDTH), *aligned])
+    left_out = (f"Left out: {what}" for what in table.left_out)
+    return "\n".join([table.title, *textwrap.wrap(table.about, _WIDTH), *aligned, *left_out])
 
 
 def without_goals(table: Table) -> Table:
     """Return a table whose figures are worth nothing, and so are held against nothing."""
     return replace(table, rows=[replace(row, goal=None) for row in table.rows])
-
-
-def plain(table: Table) -> dict[str, Any]:
-    """Return a table as what JSON knows."""
-    rows = [asdict(row) | {"is_met": row.is_met} for row in table.rows]
-    return {"title": table.title, "about": table.about, "rows": rows}
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -107,10 +136,19 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _verdict(row: Row) -> str:
-    if row.goal is None:
-        return ""
-    limit = f"{row.goal.at_most:.2f}" if row.goal.of == "ratio" else f"{number(row.goal.at_most)} {row.unit}".strip()
-    return f"at most {limit}: {'met' if row.is_met else 'missed'}"
+    return "" if row.goal is None else f"{limit(row.goal, row.unit)}: {'met' if row.is_met else 'missed'}"
+
+
+def limit(goal: Goal, unit: str) -> str:
+    """Write what a goal asks for."""
+
+    def written(figure: float) -> str:
+        return f"{figure:.2f}" if goal.of == "ratio" else f"{number(figure)} {unit}".strip()
+
+    if goal.at_least is not None and goal.at_least == goal.at_most:
+        return f"exactly {written(goal.at_least)}"
+    bounds = (("at least", goal.at_least), ("at most", goal.at_most))
+    return ", ".join(f"{which} {written(figure)}" for which, figure in bounds if figure is not None)
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> list[str]:

@@ -12,7 +12,6 @@ from drive.lazy import lifespan
 from drive.uploads.handlers import send_tus_version
 
 _JSON_MAX_BYTES = 1024 * 1024  # bodies that are read whole; files are streamed, whatever their size
-_LAST_PACKETS_S = 0.5
 
 
 def create_app(container: Container) -> web.Application:
@@ -29,7 +28,7 @@ def create_app(container: Container) -> web.Application:
     async def close_at_end(_app: web.Application) -> AsyncIterator[None]:
         async with lifespan(container):
             yield
-            await container.outbox().drain(timeout_s=_LAST_PACKETS_S)
+            await container.outbox().drain()
 
     app.on_response_prepare.append(send_request_id)
     app.on_response_prepare.append(send_tus_version)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dependency_injector.containers import DeclarativeContainer
-from dependency_injector.providers import Callable, Dict, List, Singleton
+from dependency_injector.providers import Callable, Dict, List, Object, Singleton
 
 from drive.billing.handlers import BillingHandlers
 from drive.billing.orders import Orders
@@ -73,6 +73,10 @@ def _where_configured(url: str, redis: "Lazy[redis.asyncio.Redis]") -> "Lazy[red
     return redis if url else None
 
 
+def _unless_never(timeout_s: float) -> float | None:
+    return timeout_s or None
+
+
 def _rpc_server(
     database: Database,
     references: References,
@@ -105,12 +109,15 @@ class Container(DeclarativeContainer):
 
     settings = Singleton(load)
     _s = settings.provided
+    role = Object("app")
+    """What the process is there for: its connections are named after it."""
 
     # ── The ten gRPC clients: one channel per endpoint, opened by the first call to it ───────────────────────────────
     channels = Singleton(
         Channels,
         max_connections=_s.grpc_max_connections,
-        idle_timeout_s=_s.grpc_idle_timeout_s,
+        one_per_service=_s.grpc_channel_per_client,
+        idle_timeout_s=Callable(_unless_never, _s.grpc_idle_timeout_s),
         tls=Singleton(Tls, ca_file=_s.grpc_ca_file, cert_file=_s.grpc_cert_file, key_file=_s.grpc_key_file),
     )
     _deadline_s = _s.grpc_deadline_s
@@ -179,6 +186,7 @@ class Container(DeclarativeContainer):
     database_pool: "Once[asyncpg.Pool]" = Once(
         open_pool,
         close=close_pool,
+        role=role,
         url=_s.database_url,
         max_connections=_s.database_max_connections,
         idle_timeout_s=_s.database_idle_timeout_s,
@@ -188,6 +196,7 @@ class Container(DeclarativeContainer):
     redis: "Once[redis.asyncio.Redis]" = Once(
         open_redis,
         close=close_redis,
+        role=role,
         url=_s.redis_url,
         max_connections=_s.redis_max_connections,
         connect_timeout_s=_s.redis_connect_timeout_s,

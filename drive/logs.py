@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -30,6 +31,11 @@ def configure(*, level: str = "info", format_: str = "auto") -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_ToStructlog()], level=max(number, logging.WARNING), force=True)
+
+
+def now() -> str:
+    """Return this moment as the lines' timestamps have it."""
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 
 def write_line(text: str) -> None:

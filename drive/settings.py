@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -23,6 +23,20 @@ _AUTHENTICATION = (
 )
 PREFIX = "DRIVE_"
 FILE_VARIABLE = "DRIVE_SETTINGS_FILE"
+
+PROFILES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "original": {
+        "open_at_start": True,
+        "database_max_connections": 20,
+        "database_idle_timeout_s": 60.0,
+        "cache_ttl_s": 1800,
+        "grpc_channel_per_client": True,
+        "grpc_max_connections": 0,
+        "grpc_idle_timeout_s": 0.0,
+        "http_client_connections_per_host": 0,
+    }
+}
+"""What `DRIVE_PROFILE` changes: the defaults of these settings. What is set explicitly stays as it is set."""
 
 
 class SettingsError(DriveError):
@@ -53,7 +67,21 @@ def _setting(default: Any, doc: str, *, original: str = "", secret: bool = False
 class Settings:
     """One field per setting. Sizes are bytes (`_bytes`) or MiB (`_mib`), times seconds (`_s`)."""
 
+    profile: str = _setting(
+        "", "Which defaults the settings have: empty for these, original for those of the original service."
+    )
+    open_at_start: bool = _setting(
+        default=False,
+        doc="Whether all clients, the database, Redis and the HTTP session are opened before the first request.",
+        original="true",
+    )
     http_listen: str = _setting("127.0.0.1:6000", "Host and port that HTTP is served on.", original="0.0.0.0:6000")
+    metrics_listen: str = _setting(
+        "", "Host and port that /metrics is served on, to Prometheus; empty for none.", original="none"
+    )
+    otel_url: str = _setting(
+        "", "URL that traces of requests are posted to, as OTLP over HTTP; empty for no tracing.", original="none"
+    )
     storage_path: Path = _setting(
         Path("var/storage"), "Folder of the local pools' objects and of uploads under way; shared by all replicas."
     )
@@ -109,11 +137,16 @@ class Settings:
     realms_endpoint: str = _setting("", "Where RealmService is, if not at pass.")
     social_credits_endpoint: str = _setting("", "Where SocialCreditService is, if not at pass.")
     experiences_endpoint: str = _setting("", "Where ExperienceService is, if not at pass.")
+    grpc_channel_per_client: bool = _setting(
+        default=False,
+        doc="Whether each client has a channel and connections of its own; else those of an endpoint share them.",
+        original="true",
+    )
     grpc_max_connections: int = _setting(
-        2, "Most TCP connections per endpoint.", original="1000+ claimed, later 2 per client", least=1
+        2, "Most TCP connections per channel; 0 for no limit.", original="1000+ claimed, later 2 per client", least=0
     )
     grpc_idle_timeout_s: float = _setting(
-        300.0, "A channel without calls is closed after this.", original="never", least=0.1
+        300.0, "A channel without calls is closed after this; 0 for never.", original="never", least=0
     )
     grpc_deadline_s: float = _setting(
         5.0, "Deadline of a call.", original="30 in total, 10 per attempt, 3 retries", least=0.1
@@ -147,7 +180,7 @@ class Settings:
     )
 
     http_client_connections_per_host: int = _setting(
-        5, "Most connections of outgoing HTTP per host.", original="100+, later 5", least=1
+        5, "Most connections of outgoing HTTP per host; 0 for no limit.", original="100+, later 5", least=0
     )
     http_client_timeout_s: float = _setting(
         30.0, "How long an outgoing HTTP request may take.", original="30", least=0.1
@@ -248,6 +281,8 @@ class Settings:
 def load(environ: Mapping[str, str] = os.environ, *, file: Path | None = None) -> Settings:
     """Read the settings: defaults, then the TOML file (argument, or `DRIVE_SETTINGS_FILE`), then `DRIVE_*` variables.
 
+    A profile replaces defaults, wherever it is named: what the file or a variable sets stays.
+
     Raises:
         SettingsError: with every problem found.
 
@@ -267,7 +302,7 @@ def load(environ: Mapping[str, str] = os.environ, *, file: Path | None = None) -
     problems += _contradictions(values)
     if problems:
         raise SettingsError(problems)
-    return Settings(**values)
+    return Settings(**{**PROFILES.get(values.get("profile", ""), {}), **values})
 
 
 def variable(name: str) -> str:
@@ -337,6 +372,8 @@ _KINDS = {
 def _check(name: str, value: Any, least: float | None) -> None:
     if least is not None and not (least <= value < float("inf")):
         raise ValueError(f"must be at least {least:g}")
+    if name == "profile" and value not in {"", *PROFILES}:
+        raise ValueError(f"must be empty or {', '.join(PROFILES)}")
     if name == "log_level" and value not in {"debug", "info", "warning", "error"}:
         raise ValueError("must be debug, info, warning or error")
     if name == "log_format" and value not in {"auto", "json", "console"}:
@@ -352,12 +389,14 @@ def _check(name: str, value: Any, least: float | None) -> None:
 
 
 def _check_address(name: str, value: str) -> None:
-    if name == "http_listen" or (name == "grpc_listen" and value):
+    if name == "http_listen" or (name in {"grpc_listen", "metrics_listen"} and value):
         parse_listen(value)
     if name.endswith("_endpoint") and value:
         _parse_endpoint(value)
     if name == "database_url" and not value.startswith(("postgresql://", "postgres://")):
         raise ValueError("must begin with postgresql://")
+    if name == "otel_url" and value and not value.startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
     if name == "nats_url" and value:
         _check_nats(value)
     if name == "redis_url" and value and not value.startswith(("redis://", "rediss://", "unix://")):

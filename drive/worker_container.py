@@ -29,6 +29,7 @@ from drive.upkeep.folder_counts import FolderCounts
 from drive.upkeep.objects import StoredObjects
 from drive.upkeep.purge import Purge
 from drive.upkeep.recycling import UnusedFiles
+from drive.uploads.processed import Processed
 from drive.uploads.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class WorkerContainer(Container):
         Singleton(
             Making, Singleton(ChildLimits, _s.media_memory_mib, _s.media_timeout_s), max_pixels=_s.media_max_pixels
         ),
+        Singleton(Processed, Container.database, Container.files, Container.feed).provided.tell,
         fetch_max_bytes=_s.media_fetch_max_bytes,
     )
 

@@ -1,4 +1,8 @@
-"""What asking for an async value costs that is open already, beside the other frameworks."""
+"""
+What asking for an async value costs that is open already, beside the other frameworks.
+
+`await container.pool()()` of a `Once`, and of an async generator that dependency-injector's Resource, dishka, that-depends and wireup hold. A `Once` checks at each call that the value is of this event loop; theirs is that of whichever loop opened it. Whoever uses one often holds it: `await pool()`.
+"""  # noqa: D212, E501 - Markdown, for docs/benchmarks.md
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -50,6 +50,10 @@ class Cache:
     """
 
     def __init__(self, redis: "Lazy[Redis] | None", ttl_s: int, operation_timeout_s: float) -> None:
+        self.hits = 0
+        """How many reads found a value."""
+        self.misses = 0
+        """How many found none, also for want of Redis."""
         self._redis = redis
         self._ttl_s = ttl_s
         self._operation_timeout_s = operation_timeout_s
@@ -109,15 +113,14 @@ class Cache:
             raise unavailable("The cache")
 
     async def _read(self, key: str, type_: Any) -> Any:
-        """Return the value, or `_MISS`."""
+        """Return the value, or `_MISS`, and count which."""
         data = await self._ask(lambda redis: redis.get(PREFIX + key))
-        if data is _MISS or data is None:
-            return _MISS
-        try:
-            return _decoder(type_).decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            log.debug("Cache entry of another form", key=key)
-            return _MISS
+        value = _MISS if data is _MISS or data is None else _decoded(key, data, type_)
+        if value is _MISS:
+            self.misses += 1
+        else:
+            self.hits += 1
+        return value
 
     async def _delete(self, names: list[str]) -> None:
         if await self._ask(lambda redis: redis.delete(*names)) is _MISS and len(self._owed) < _OWED_KEYS_MAX:
@@ -176,6 +179,14 @@ class Cache:
 
 
 _MISS = object()
+
+
+def _decoded(key: str, data: bytes, type_: Any) -> Any:
+    try:
+        return _decoder(type_).decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        log.debug("Cache entry of another form", key=key)
+        return _MISS
 
 
 @functools.lru_cache(maxsize=256)

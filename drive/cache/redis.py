@@ -3,12 +3,10 @@
 from typing import TYPE_CHECKING
 
 from drive.lazy import load
+from drive.names import client_name
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
-
-CLIENT_NAME = "drive"
-"""How our connections are told from others in `CLIENT LIST`."""
 
 _BACKOFF_BASE_S = 0.01
 _BACKOFF_CAP_S = 0.5
@@ -17,6 +15,7 @@ _RESP2 = 2
 
 async def open_redis(
     *,
+    role: str,
     url: str,
     max_connections: int,
     connect_timeout_s: float,
@@ -28,6 +27,7 @@ async def open_redis(
     How long a command may take is for the caller to bound, as `Cache` does.
 
     Args:
+        role: what this process is there for: the server is told (see `drive.names`).
         url: redis://, rediss:// or unix://.
         max_connections: most connections at a time; further commands wait.
         connect_timeout_s: how long making one connection may take.
@@ -49,7 +49,7 @@ async def open_redis(
         # swallow the cancellation by which a caller bounds or abandons it.
         socket_timeout=None,
         retry=Retry(ExponentialWithJitterBackoff(cap=_BACKOFF_CAP_S, base=_BACKOFF_BASE_S), retries),
-        client_name=CLIENT_NAME,
+        client_name=client_name(role),
         # A cache needs nothing of RESP3, which redis-py would open with two more round trips: HELLO, and a request for
         # maintenance notifications.
         protocol=_RESP2,

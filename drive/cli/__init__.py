@@ -67,6 +67,26 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
         declare_jobs(jobs)
     jobs.set_defaults(run=_jobs)
 
+    audit = _command(
+        commands, "audit", "Tell from logs which gRPC channels were opened, and if rightly.", "drive audit app.log*"
+    )
+    _takes_settings(audit)
+    if "audit" in arguments:
+        from drive.cli.audit import declare as declare_audit
+
+        declare_audit(audit)
+    audit.set_defaults(run=_audit)
+
+    monitor = _command(
+        commands, "monitor", "Show memory, connections and jobs; exit with 1 above a cap.", "drive monitor --json"
+    )
+    _takes_settings(monitor)
+    if "monitor" in arguments:
+        from drive.cli.monitor import declare as declare_monitor
+
+        declare_monitor(monitor)
+    monitor.set_defaults(run=_monitor)
+
     pool = _command(commands, "pool", "Make, list, change and check pools.", "drive pool add photos public_usable=true")
     _takes_settings(pool)
     if "pool" in arguments:  # which the other commands need not import
@@ -143,6 +163,18 @@ def _jobs(options: argparse.Namespace) -> int:
     from drive.cli.jobs import jobs
 
     return jobs(options.settings, options)
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from drive.cli.audit import audit
+
+    return audit(options.settings, options)
+
+
+def _monitor(options: argparse.Namespace) -> int:
+    from drive.cli.monitor import monitor
+
+    return monitor(options.settings, options)
 
 
 def _pool(options: argparse.Namespace) -> int:

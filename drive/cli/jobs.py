@@ -55,7 +55,7 @@ def jobs(settings_file: Path | None, options: argparse.Namespace) -> int:
     """Do one thing with jobs."""
     settings = load(file=settings_file)
     logs.configure(level=settings.log_level, format_=settings.log_format)
-    asyncio.run(_within(WorkerContainer(settings=settings), options))
+    asyncio.run(_within(WorkerContainer(settings=settings, role="jobs"), options))
     return 0
 
 

@@ -48,7 +48,7 @@ def pool(settings_file: Path | None, options: argparse.Namespace) -> int:
     """Do one thing with pools."""
     settings = load(file=settings_file)
     logs.configure(level=settings.log_level, format_=settings.log_format)
-    return asyncio.run(_within(Container(settings=settings), options))
+    return asyncio.run(_within(Container(settings=settings, role="pool"), options))
 
 
 async def _within(container: Container, options: argparse.Namespace) -> int:

@@ -24,8 +24,8 @@ class Outbox:
         """Queue a message; `dropped` is called with the reason where it cannot be sent."""
         self._lanes.setdefault(lane, _Lane(lane)).post(send, dropped)
 
-    async def drain(self, *, timeout_s: float) -> None:
-        """Wait until all messages are out, or drop what is left after `timeout_s`."""
+    async def drain(self, *, timeout_s: float = 0.5) -> None:
+        """Wait until all messages are out, or drop what is left after `timeout_s`: at the end of the process."""
         sending = [lane.sending for lane in self._lanes.values() if lane.sending is not None]
         if not sending:
             return

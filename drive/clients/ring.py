@@ -1,4 +1,4 @@
-"""Packets to an account's connected devices."""
+"""Packets and notifications to an account's devices."""
 
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -29,3 +29,18 @@ class RingClient:
 
         packet = WebSocketPacket(type=kind, data=msgspec.json.encode(data))
         await self._ring.PushWebSocketPacket(PushWebSocketPacketRequest(user_id=str(account_id), packet=packet))
+
+    async def notify(self, account_id: UUID, topic: str, *, title: str, subtitle: str, body: str) -> None:
+        """Send a notification to all devices of an account; ring keeps it for those that are not connected.
+
+        Raises:
+            grpc.aio.AioRpcError: it could not be handed over.
+
+        """
+        await load("drive.proto.ring_pb2")
+        from drive.proto.ring_pb2 import PushNotification, SendPushNotificationToUserRequest
+
+        notification = PushNotification(topic=topic, title=title, subtitle=subtitle, body=body, is_savable=True)
+        await self._ring.SendPushNotificationToUser(
+            SendPushNotificationToUserRequest(user_id=str(account_id), notification=notification)
+        )

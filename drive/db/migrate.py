@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from drive.db.pool import APPLICATION_NAME
 from drive.errors import Code, DriveError, unavailable
 from drive.lazy import load
+from drive.names import client_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -112,7 +112,7 @@ async def _connected(url: str) -> "AsyncIterator[Connection[Record]]":
     await load("asyncpg")
     import asyncpg
 
-    settings = {"application_name": f"{APPLICATION_NAME} migrate"}
+    settings = {"application_name": client_name("migrate")}
     try:
         connection = await asyncpg.connect(url, timeout=_CONNECT_TIMEOUT_S, server_settings=settings)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

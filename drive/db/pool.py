@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from drive.lazy import load
+from drive.names import client_name
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Pool, Record
-
-APPLICATION_NAME = "drive"
-"""How our connections are told from others in `pg_stat_activity`."""
 
 # Less than what `drive.lazy.lifespan` allows, so that the connections are terminated and not forgotten.
 _CLOSE_TIMEOUT_S = 3.0
@@ -21,6 +19,7 @@ log = structlog.get_logger()
 
 async def open_pool(
     *,
+    role: str,
     url: str,
     max_connections: int,
     idle_timeout_s: float,
@@ -32,6 +31,7 @@ async def open_pool(
     Columns of type jsonb are Python objects, in both directions.
 
     Args:
+        role: what this process is there for: the server is told (see `drive.names`).
         url: postgresql://user:password@host:port/database.
         max_connections: most connections at a time.
         idle_timeout_s: an unused connection is closed after this.
@@ -49,7 +49,7 @@ async def open_pool(
         max_inactive_connection_lifetime=idle_timeout_s,
         timeout=connect_timeout_s,
         command_timeout=query_timeout_s,
-        server_settings={"application_name": APPLICATION_NAME},
+        server_settings={"application_name": client_name(role)},
         init=_prepare,
         reset=_keep,
     )
@@ -57,11 +57,15 @@ async def open_pool(
 
 async def close_pool(pool: "Pool[Record]") -> None:
     """Close the connections once they are free; those that are still in use after a while are terminated."""
+    import asyncpg
+
     try:
         async with asyncio.timeout(_CLOSE_TIMEOUT_S):
             await pool.close()  # terminates the rest where it is cancelled
     except TimeoutError:
         log.warning("Database connections terminated", after_s=_CLOSE_TIMEOUT_S)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:  # the server is gone: so are they
+        log.info("Database connections lost", error=type(error).__name__)
 
 
 async def _prepare(connection: "Connection[Record]") -> None:

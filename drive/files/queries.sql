@@ -2,14 +2,15 @@
 select * from file_details where id = $1;
 
 -- name: guarded_by_id
--- A file, and what its bundle asks of readers; those columns are null where it is in none.
+-- Files, and what their bundles ask of readers; those columns are null where a file is in none.
+-- $1 ids
 select
     d.*,
     b.id as b_id, b.account_id as b_account_id, b.passcode_hash as b_passcode_hash, b.realm_id as b_realm_id,
     b.expired_at as b_expired_at, b.deleted_at as b_deleted_at
 from file_details d
 left join bundles b on b.id = d.bundle_id
-where d.id = $1;
+where d.id = any($1::text[]);
 
 -- name: rename
 update files set name = $3, updated_at = now()

@@ -8,6 +8,7 @@ from drive.bundles.access import BundleAccess
 from drive.bundles.interfaces import Guard, Visitor
 from drive.clients.realms import RealmsClient
 from drive.db.database import Database
+from drive.db.loader import Loader
 from drive.errors import Code, DriveError, not_found
 from drive.files.interfaces import CloudFile, Mark, Permission, Visibility
 from drive.files.lists import QUERIES, Filter, files_of_account
@@ -34,6 +35,7 @@ class Files:
         self._database = database
         self._bundle_access = bundle_access
         self._realms = realms
+        self._guarded = Loader(database, QUERIES, "guarded_by_id")
 
     async def get(self, file_id: str) -> CloudFile:
         """Return a file that is not deleted.
@@ -53,7 +55,9 @@ class Files:
                 `BundleAccess.check`.
 
         """
-        row = await self._row("guarded_by_id", file_id)
+        row = await self._guarded.row(file_id) if is_id(file_id) else None
+        if row is None:
+            raise not_found("File")
         file = CloudFile.from_row(row)
         await self._check_permission(file, visitor)
         if not file.pool.policy_config.allow_anonymous and await visitor.identify() is None:

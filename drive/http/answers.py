@@ -14,7 +14,5 @@ def answer(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = 
     return web.Response(
         body=_encoder.encode(body),
         status=status,
-        headers={"Cache-Control": "no-store", **(headers or {})},
-        content_type="application/json",
-        charset="utf-8",
+        headers={"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store", **(headers or {})},
     )

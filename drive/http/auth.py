@@ -76,7 +76,8 @@ class Authenticator:
 
 def token_of(request: web.Request) -> str | None:
     """Return the token of a request: from the query `tk`, the Authorization header or the cookie `AuthToken`."""
-    token = request.query.get("tk") or _from_header(request) or request.cookies.get("AuthToken")
+    in_query = request.query.get("tk") if request.query_string else None
+    token = in_query or _from_header(request) or request.cookies.get("AuthToken")
     if token is not None and (len(token) > _TOKEN_MAX_CHARS or not token.isprintable()):
         raise DriveError(Code.UNAUTHORIZED, "This is not a token.")
     return token or None

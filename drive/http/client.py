@@ -7,10 +7,11 @@ if TYPE_CHECKING:
 
 
 async def open_session(*, connections_per_host: int, timeout_s: float) -> "aiohttp.ClientSession":
-    """Return a session that holds at most so many connections per host; it connects when it is used."""
+    """Return a session that holds at most so many connections per host, any number for 0; it connects when used."""
     import aiohttp
 
-    connector = aiohttp.TCPConnector(limit_per_host=connections_per_host)
+    most = 100 if connections_per_host else 0  # to all hosts together
+    connector = aiohttp.TCPConnector(limit=most, limit_per_host=connections_per_host)
     return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=timeout_s))
 
 

@@ -2,19 +2,19 @@
 
 import asyncio
 import json
+import os
 import re
 import traceback
 import zlib
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import structlog
 from aiohttp import hdrs, http_exceptions, web
 from aiohttp.typedefs import Handler
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from drive.errors import Code, DriveError, invalid
 
@@ -105,13 +105,15 @@ async def request_id_middleware(request: web.Request, handler: Handler) -> web.S
     append `send_request_id` to the application's `on_response_prepare`.
     """
     sent = request.headers.get(REQUEST_ID_HEADER, "")
-    request[REQUEST_ID] = request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex
-    with bound_contextvars(request_id=request_id):
-        try:
-            response = await handler(request)
-        except web.HTTPException as error:
-            error.headers[REQUEST_ID_HEADER] = request_id
-            raise
+    request[REQUEST_ID] = request_id = sent if _REQUEST_ID.fullmatch(sent) else os.urandom(16).hex()
+    bound = bind_contextvars(request_id=request_id)
+    try:
+        response = await handler(request)
+    except web.HTTPException as error:
+        error.headers[REQUEST_ID_HEADER] = request_id
+        raise
+    finally:
+        reset_contextvars(**bound)
     response.headers[REQUEST_ID_HEADER] = request_id
     return response
 

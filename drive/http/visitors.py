@@ -22,8 +22,7 @@ def visitor_of(request: web.Request) -> Visitor:
         DriveError: VALIDATION_ERROR, where no passcode can look like this.
 
     """
-    sent = {"passcode": request.headers.get(_HEADER, "")}
-    in_header, in_query = (Params(given).text("passcode", most_chars=_MOST_CHARS) for given in (sent, request.query))
+    passcode = _passcode(request) if _HEADER in request.headers or request.query_string else None
     known: list[UUID | None] = []
 
     async def identify() -> UUID | None:
@@ -33,6 +32,12 @@ def visitor_of(request: web.Request) -> Visitor:
 
     return Visitor(
         identify=identify,
-        passcode=in_header or in_query,
+        passcode=passcode,
         address=request.remote,
     )
+
+
+def _passcode(request: web.Request) -> str | None:
+    sent = {"passcode": request.headers.get(_HEADER, "")}
+    in_header, in_query = (Params(given).text("passcode", most_chars=_MOST_CHARS) for given in (sent, request.query))
+    return in_header or in_query

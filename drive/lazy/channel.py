@@ -1,6 +1,7 @@
 """One open gRPC channel, the calls on it, and what is told of both."""
 
 import asyncio
+import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from drive.lazy.endpoint import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import grpc.aio
 
@@ -28,7 +29,10 @@ class _Waiting(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChannelSnapshot:
-    """How an endpoint is doing. The counts are since its first call, also where its channel was closed meanwhile."""
+    """How an endpoint is doing. The counts are since its first call, also where its channel was closed meanwhile.
+
+    Where each service has a channel of its own, the state is that of the one that was opened last.
+    """
 
     endpoint: str
     state: str
@@ -47,7 +51,7 @@ class ChannelSnapshot:
 
 @dataclass(slots=True)
 class Usage:
-    """What is counted of an endpoint, across the channels that it had."""
+    """What is counted of an endpoint, across the channels that it had and has."""
 
     endpoint: str
     opened_at: datetime = field(init=False)
@@ -56,12 +60,12 @@ class Usage:
     retries: int = 0
     failures: Counter[str] = field(default_factory=Counter)
 
-    def snapshot(self, channel: "OpenChannel | None") -> ChannelSnapshot:
-        """Return what was counted, and what the channel does that is open, if one is."""
-        in_flight = 0 if channel is None else channel.in_flight
+    def snapshot(self, channels: "Sequence[OpenChannel]") -> ChannelSnapshot:
+        """Return what was counted, and what the channels do that are open."""
+        in_flight = sum(channel.in_flight for channel in channels)
         return ChannelSnapshot(
             endpoint=self.endpoint,
-            state="CLOSED" if channel is None else channel.grpc_channel.get_state().name,
+            state=channels[-1].grpc_channel.get_state().name if channels else "CLOSED",
             calls_in_flight=in_flight,
             calls_made=self.calls_ended + in_flight,
             retries=self.retries,
@@ -79,7 +83,7 @@ class OpenChannel:
         endpoint: Endpoint,
         grpc_channel: "grpc.aio.Channel",
         usage: Usage,
-        idle_timeout_s: float,
+        idle_timeout_s: float | None,
         on_idle: "Callable[[OpenChannel], None]",
     ) -> None:
         from grpc import StatusCode
@@ -99,11 +103,13 @@ class OpenChannel:
         """How many calls are under way. Whoever begins one adds one, and tells its end, once."""
         self._users: set[_User] = set()
         self._drained: asyncio.Future[None] = self.loop.create_future()
-        self._idle_timeout_s = idle_timeout_s
+        self._idle_timeout_s = math.inf if idle_timeout_s is None else idle_timeout_s
         self._on_idle = on_idle
         self._last_used_s = time.monotonic()
         # One timer that looks again at its end, rather than one per call: a call then costs no timer.
-        self._timer = self.loop.call_later(idle_timeout_s, self._look)
+        self._timer: asyncio.TimerHandle | None = None
+        if idle_timeout_s is not None:
+            self._timer = self.loop.call_later(idle_timeout_s, self._look)
         open_channels.add(self)
 
     def ended(self, code: "grpc.StatusCode") -> None:
@@ -126,7 +132,8 @@ class OpenChannel:
 
     def retire(self) -> None:
         """Make the next call open another channel."""
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         for user in list(self._users):
             user.unbind(self)
 

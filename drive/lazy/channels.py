@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 import structlog
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import grpc.aio
 
 log = structlog.get_logger()
+
+_NO_LIMIT: Final = 2**31 - 1
+_Key: TypeAlias = tuple[Endpoint, str]
+"""What a channel is for: an endpoint, and the service where each has a channel of its own."""
 
 
 class ChannelsClosedError(RuntimeError):
@@ -56,9 +60,11 @@ class Tls:
 class Channels:
     """The process's gRPC channels: one per endpoint and event loop, each opened by the first call to it.
 
-    A channel holds at most `max_connections` TCP connections; gRPC opens the second when the first carries as many
-    streams as the server allows (gRFC A105). A channel that had no call for `idle_timeout_s` is closed, its connections
-    and memory given back; the next call reopens it.
+    A channel holds at most `max_connections` TCP connections, any number for 0; gRPC opens the second when the first
+    carries as many streams as the server allows (gRFC A105). A channel that had no call for `idle_timeout_s` is closed,
+    its connections and memory given back; the next call reopens it. For None, it stays open.
+
+    With `one_per_service`, services at the same endpoint share nothing: each has a channel and connections of its own.
 
     Logs `Creating gRPC channel` once per endpoint, `Reopening gRPC channel` after that and `Closing gRPC channel`.
     """
@@ -70,13 +76,15 @@ class Channels:
         self,
         *,
         max_connections: int = 2,
+        one_per_service: bool = False,
         max_message_bytes: int = 16 * 1024 * 1024,
-        idle_timeout_s: float = 300.0,
+        idle_timeout_s: float | None = 300.0,
         keepalive_interval_s: float = 330.0,  # servers of gRPC hang up on who asks more often than every 300 s
         close_grace_s: float = 2.0,
         tls: Tls | None = None,
     ) -> None:
         self._max_connections = max_connections
+        self._one_per_service = one_per_service
         self._max_message_bytes = max_message_bytes
         self._idle_timeout_s = idle_timeout_s
         self._keepalive_interval_s = keepalive_interval_s
@@ -115,7 +123,8 @@ class Channels:
 
         """
         here = self._here()
-        channel = None if here is None else here.open.get(endpoint)
+        key = endpoint, service if self._one_per_service else ""
+        channel = None if here is None else here.open.get(key)
         if channel is not None:
             return channel
         if _fork.inherited_channels:
@@ -128,22 +137,23 @@ class Channels:
                 f"{service} was called after its channels were closed. Call before `lifespan` ends; to begin again, "
                 "make a new container."
             )
-        return self._create(here or self._begin(), endpoint, service)
+        return self._create(here or self._begin(), key, service)
 
     def is_connected(self, endpoint: Endpoint) -> bool | None:
         """Tell whether the running loop's channel works; None if there is none. An idle channel counts as working."""
         here = self._here()
-        channel = None if here is None else here.open.get(endpoint)
-        if channel is None:
+        channels = [] if here is None else here.channels_of(endpoint)
+        if not channels:
             return None
-        return channel.grpc_channel.get_state().name not in {"TRANSIENT_FAILURE", "SHUTDOWN"}
+        states = {channel.grpc_channel.get_state().name for channel in channels}
+        return states.isdisjoint({"TRANSIENT_FAILURE", "SHUTDOWN"})
 
     def snapshot(self) -> list[ChannelSnapshot]:
         """Return how each endpoint that was called on the running loop is doing, in the order of their first calls."""
         here = self._here()
-        return (
-            [] if here is None else [usage.snapshot(here.open.get(endpoint)) for endpoint, usage in here.usage.items()]
-        )
+        if here is None:
+            return []
+        return [usage.snapshot(here.channels_of(endpoint)) for endpoint, usage in here.usage.items()]
 
     async def aclose(self) -> None:
         """Close this loop's channels: calls in flight get `close_grace_s` to end, later ones are refused.
@@ -172,12 +182,13 @@ class Channels:
     def _begin(self) -> "_LoopChannels":
         return self._by_loop.setdefault(asyncio.get_running_loop(), _LoopChannels())
 
-    def _create(self, here: "_LoopChannels", endpoint: Endpoint, service: str) -> "OpenChannel":
+    def _create(self, here: "_LoopChannels", key: _Key, service: str) -> "OpenChannel":
+        endpoint, _ = key
         self._close_left_behind(here)
         grpc_channel = self._connect(endpoint)
         _fork.opened_channels = True
         log.info(
-            "Reopening gRPC channel" if endpoint in here.usage else "Creating gRPC channel",
+            "Reopening gRPC channel" if key in here.opened else "Creating gRPC channel",
             endpoint=str(endpoint),
             service=service,
             max_connections=self._max_connections,
@@ -185,7 +196,8 @@ class Channels:
         )
         usage = here.usage.setdefault(endpoint, Usage(str(endpoint)))
         usage.opened_at, usage.opened_by = datetime.now(UTC), service
-        channel = here.open[endpoint] = OpenChannel(
+        here.opened.add(key)
+        channel = here.open[key] = OpenChannel(
             endpoint,
             grpc_channel,
             usage,
@@ -208,9 +220,12 @@ class Channels:
         return grpc.aio.secure_channel(endpoint.target, certificate, options=self._options())
 
     def _options(self) -> list[tuple[str, str | int]]:
-        service_config = {"connectionScaling": {"maxConnectionsPerSubchannel": self._max_connections}}
+        most = self._max_connections or _NO_LIMIT
+        service_config = {"connectionScaling": {"maxConnectionsPerSubchannel": most}}
         return [
             ("grpc.service_config", json.dumps(service_config)),
+            ("grpc.max_connections_per_subchannel_cap", most),  # or gRPC never opens more than 10
+            ("grpc.use_local_subchannel_pool", int(self._one_per_service)),  # or equal channels share connections
             ("grpc.max_receive_message_length", self._max_message_bytes),
             ("grpc.max_send_message_length", self._max_message_bytes),
             ("grpc.keepalive_time_ms", int(self._keepalive_interval_s * 1000)),
@@ -226,8 +241,7 @@ class Channels:
     def _begin_closing(self, here: "_LoopChannels", channel: "OpenChannel", reason: str, grace_s: float) -> None:
         log.info("Closing gRPC channel", endpoint=str(channel.endpoint), reason=reason, pid=os.getpid())
         channel.retire()
-        if here.open.get(channel.endpoint) is channel:
-            del here.open[channel.endpoint]
+        here.open = {key: one for key, one in here.open.items() if one is not channel}
         closing = asyncio.create_task(channel.close(grace_s), name=f"close {channel.endpoint}")
         here.closing[closing] = channel
         closing.add_done_callback(here.closing.pop)
@@ -237,12 +251,18 @@ class Channels:
 class _LoopChannels:
     """What one event loop has open."""
 
-    open: "dict[Endpoint, OpenChannel]" = field(default_factory=dict)
+    open: "dict[_Key, OpenChannel]" = field(default_factory=dict)
+    opened: set[_Key] = field(default_factory=set)
+    """What was ever opened."""
     usage: dict[Endpoint, Usage] = field(default_factory=dict)
     """Of every endpoint that was ever opened."""
     closing: "dict[asyncio.Task[None], OpenChannel]" = field(default_factory=dict)
     opened_as: int | None = None
     closed: bool = False
+
+    def channels_of(self, endpoint: Endpoint) -> "list[OpenChannel]":
+        """Return the open channels to an endpoint, the last opened last: one, unless each service has its own."""
+        return [channel for channel in self.open.values() if channel.endpoint == endpoint]
 
 
 class _Fork:

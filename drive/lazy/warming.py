@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from dependency_injector import containers
@@ -12,8 +12,15 @@ from drive.lazy.once import Lazy, Once
 from drive.lazy.stub import LazyStub, Stub
 
 
-async def warm(container: containers.Container, *, timeout_s: float = 10.0) -> dict[str, float]:
+async def warm(
+    container: containers.Container, *, timeout_s: float = 10.0, skip: Collection[str] = ()
+) -> dict[str, float]:
     """Open all that the container would open at first use, concurrently, each part within `timeout_s`.
+
+    Args:
+        container: whose parts.
+        timeout_s: how long opening one part may take.
+        skip: the names of providers that are left to be opened at their first use.
 
     Returns:
         The seconds that each part took, by its provider's name. Channels are connected; stubs of one endpoint share
@@ -25,7 +32,8 @@ async def warm(container: containers.Container, *, timeout_s: float = 10.0) -> d
 
     """
     graph = Graph(container)
-    parts = {graph.name(provider): provider for provider in graph.providers if isinstance(provider, Once | Stub)}
+    lazy = {graph.name(provider): provider for provider in graph.providers if isinstance(provider, Once | Stub)}
+    parts = {name: provider for name, provider in lazy.items() if name not in skip}
     took_s = await asyncio.gather(
         *(_opened(name, provider, timeout_s) for name, provider in parts.items()), return_exceptions=True
     )

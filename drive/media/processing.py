@@ -1,7 +1,7 @@
 """The job `process_object`: what clients may ask for of an image or a video beside its bytes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -33,29 +33,46 @@ class Processing:
         stores: where their bytes are.
         work: a folder of this process.
         making: makes them.
+        tell: called with the upload's id, where the job names one, once nothing more will come of it.
         fetch_max_bytes: the largest object that is copied from a store elsewhere.
 
     """
 
     def __init__(
-        self, database: Database, stores: Stores, work: Lazy[Work], making: Making, *, fetch_max_bytes: int
+        self,
+        database: Database,
+        stores: Stores,
+        work: Lazy[Work],
+        making: Making,
+        tell: Callable[[str | None], Awaitable[None]],
+        *,
+        fetch_max_bytes: int,
     ) -> None:
         self._database = database
         self._stores = stores
         self._work = work
         self._making = making
+        self._tell = tell
         self._fetch_max_bytes = fetch_max_bytes
 
     async def __call__(self, payload: dict[str, Any]) -> None:
-        """Process an object; one that is gone leaves nothing behind.
+        """Process an object, and tell who uploaded it; one that is gone leaves nothing behind.
 
         Raises:
             PermanentError: it took more than is allowed, which it would again.
             FileNotFoundError: its bytes are missing, or its row has gone since.
 
         """
-        object_id = payload["object_id"]
-        store = await self._stores.of(UUID(payload["pool_id"]))
+        task_id = payload.get("task_id")
+        try:
+            await self._process(payload["object_id"], UUID(payload["pool_id"]))
+        except PermanentError:
+            await self._tell(task_id)
+            raise
+        await self._tell(task_id)
+
+    async def _process(self, object_id: str, pool_id: UUID) -> None:
+        store = await self._stores.of(pool_id)
         row = await self._database.fetchrow(QUERIES["object"], object_id)
         if row is None:
             return await self._forget(store, object_id, VARIANTS)

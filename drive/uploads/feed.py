@@ -1,4 +1,4 @@
-"""Packets that tell an account's devices how its uploads go."""
+"""Packets and notifications that tell an account's devices how its uploads go."""
 
 import asyncio
 from collections import OrderedDict
@@ -16,12 +16,14 @@ from drive.uploads.interfaces import Task
 log = structlog.get_logger()
 
 _REMEMBERED_UPLOADS = 10_000
+_NAME, _TYPE = "File Upload", "FileUpload"
+_TOPIC = "drive.tasks.upload"
 
 
 class Feed:
-    """Pushes packets through ring, one after the other, beside the requests that cause them.
+    """Pushes packets and notifications through ring, one after the other, beside the requests that cause them.
 
-    A packet is news, not state: when ring is slow or down they are dropped with a log line, and no request waits.
+    They are news, not state: when ring is slow or down they are dropped with a log line, and no request waits.
     """
 
     def __init__(self, ring: RingClient, outbox: Outbox, *, min_bytes: int, interval_s: float) -> None:
@@ -33,7 +35,7 @@ class Feed:
 
     def created(self, task: Task) -> None:
         """Say that an upload has begun."""
-        data = {"task_id": task.id, "name": "File Upload", "type": "FileUpload", "created_at": _now()}
+        data = {"task_id": task.id, "name": _NAME, "type": _TYPE, "created_at": _now()}
         self._push(task.account_id, "task.created", data)
 
     def progressed(self, task: Task, chunks_uploaded: int) -> None:
@@ -76,17 +78,41 @@ class Feed:
             },
         )
 
+    def processed(self, task: Task, file: CloudFile) -> None:
+        """Say that a file has all that it will have; of large ones also to devices that are not connected."""
+        results = {
+            "FileId": file.id,
+            "FileName": file.name,
+            "FileInfo": file,
+            "FileSize": file.size,
+            "MimeType": file.mime_type,
+            "HasCompression": file.has_compression,
+            "HasThumbnail": file.has_thumbnail,
+        }
+        data = {"task_id": task.id, "name": _NAME, "type": _TYPE, "completed_at": _now(), "results": results}
+        self._push(task.account_id, "task.completed", data)
+        if file.size >= self._min_bytes:
+            self._notify(task.account_id, "File Processing Complete", file.name, "Your file is ready.")
+
     def failed(self, task: Task, reason: str) -> None:
-        """Say that an upload has failed for good."""
+        """Say that an upload has failed for good, also to devices that are not connected."""
         self._told_at_s.pop(task.id, None)
         data = {"task_id": task.id, "file_name": task.file_name, "file_size": task.size_bytes, "failed_at": _now()}
         self._push(task.account_id, "upload.failed", data | {"error_message": reason})
+        self._notify(task.account_id, "Upload Failed", task.file_name, reason)
 
     def _push(self, account_id: UUID, kind: str, data: dict[str, Any]) -> None:
         self._outbox.post(
             "ring",
             lambda: self._ring.push(account_id, kind, data),
             lambda reason: log.warning("Packet dropped", packet=kind, reason=reason),
+        )
+
+    def _notify(self, account_id: UUID, title: str, file_name: str, body: str) -> None:
+        self._outbox.post(
+            "ring",
+            lambda: self._ring.notify(account_id, _TOPIC, title=title, subtitle=file_name, body=body),
+            lambda reason: log.warning("Notification dropped", title=title, reason=reason),
         )
 
 

@@ -167,11 +167,12 @@ processed as (
     insert into jobs (kind, lane, unique_key, payload)
     select
         'process_object', 'media', 'process_object:' || o.id,
-        jsonb_build_object('object_id', o.id, 'pool_id', t.pool_id)
+        jsonb_build_object('object_id', o.id, 'pool_id', t.pool_id, 'task_id', t.id)
     from task t join object o on o.id = t.object_id join pools p on p.id = t.pool_id
     where t.content_type ~* '^(image|video|audio)/'
         and not (p.policy_config @> '{"no_optimization": true, "no_metadata": true}')
     on conflict (unique_key) where status = 'pending' do nothing
+    returning id
 ),
 announced as (
     insert into events (subject, message_id, payload)
@@ -183,7 +184,7 @@ announced as (
     from task t, object o
     where $4
 )
-select id from file;
+select id, exists (select from processed) as is_to_be_processed from file;
 
 -- name: end
 -- Ends an upload without a file: $2 is the status, $3 why. An object that was promoted already is deleted by a job, even

@@ -389,14 +389,16 @@ class Uploads:
             reason = "The content's SHA-256 is not the declared hash. Upload it again, with the right one."
             await self.abandon(task, TaskStatus.FAILED, reason)
             raise DriveError(Code.VALIDATION_ERROR, reason, fields={"hash": "is not the SHA-256 of what was sent"})
-        file_id = await self._database.fetchval(
+        row = await self._database.fetchrow(
             QUERIES["complete"], task.id, content.sha256, content.size_bytes, self._are_events_on
         )
-        if file_id is None:
+        if row is None:
             return await self._ended_meanwhile(task)
         self._hashes.forget(task.id)
-        file = await self._files.get(file_id)
+        file = await self._files.get(row["id"])
         self._feed.completed(task, file)
+        if not row["is_to_be_processed"]:
+            self._feed.processed(task, file)
         return file
 
     async def _ended_meanwhile(self, task: Task) -> CloudFile:

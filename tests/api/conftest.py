@@ -2,14 +2,13 @@
 
 from collections.abc import AsyncIterator, Iterator
 from typing import cast
-from urllib.parse import urlsplit
-from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 from support import moto
 from support.moto import S3
-from support.rows import Rows, connected, empty
+from support.rows import POOL_ID, Rows, connected
+from support.storage import InBucket, InFolders, Stored
 
 from drive.jobs.worker import Worker
 from drive.lazy import lifespan
@@ -22,27 +21,19 @@ ON_EACH_STORE = {
     "test_api_create",
     "test_api_cut_off",
     "test_api_direct",
+    "test_api_downloads",
     "test_api_tus",
 }
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def shared_database_url(postgres_server_url: str, template_database_url: str) -> AsyncIterator[str]:
-    """Give a migrated database for all tests of the API: emptying one takes a tenth of what making one does."""
-    name = f"drive_test_{uuid4().hex}"
-    async with connected(postgres_server_url) as rows:
-        await rows.execute(f'create database "{name}" template "{urlsplit(template_database_url).path[1:]}"')
-        try:
-            yield urlsplit(postgres_server_url)._replace(path=f"/{name}").geturl()
-        finally:
-            await rows.execute(f'drop database "{name}" with (force)')
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what concerns the bytes of uploads on a bucket, too."""
+    """Run what concerns the bytes of files on a bucket, too."""
+    test = metafunc.definition
     if metafunc.module.__name__ in ON_EACH_STORE and "settings" in metafunc.fixturenames:
-        local_only = metafunc.definition.get_closest_marker("local_store")
+        local_only = test.get_closest_marker("local_store")
         metafunc.parametrize("default_store", ["local"] if local_only else ["local", "s3"], indirect=True)
+    elif test.get_closest_marker("each_store"):
+        metafunc.parametrize("default_store", ["local", "s3"], indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -63,27 +54,27 @@ def default_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest_asyncio.fixture
-async def database_url(shared_database_url: str, default_store: S3 | None) -> AsyncIterator[str]:
+async def database_url(database_url: str, default_store: S3 | None) -> str:
     """Give a database as the migrations leave it, but for where the default pool stores."""
-    async with connected(shared_database_url) as rows:
-        before = await rows.fetchrow("select storage_config, storage_secrets, policy_config from pools")
-        if default_store is not None:
-            bucket = await default_store.new_bucket()
+    if default_store is not None:
+        bucket = await default_store.new_bucket()
+        config = {"kind": "s3", "endpoint": default_store.endpoint, "bucket": bucket, "enable_signed": True}
+        async with connected(database_url) as rows:
             await rows.execute(
                 "update pools set storage_config = $1, storage_secrets = $2",
-                {"kind": "s3", "endpoint": default_store.endpoint, "bucket": bucket, "enable_signed": True},
+                config,
                 {"secret_id": "key", "secret_key": "the-secret"},
             )
-        yield shared_database_url
-        await empty(rows)
-        await rows.execute("update pools set storage_config = $1, storage_secrets = $2, policy_config = $3", *before)
+    return database_url
 
 
 @pytest_asyncio.fixture
-async def rows(database_url: str) -> AsyncIterator[Rows]:
-    """Give a connection to the test's database."""
-    async with connected(database_url) as connection:
-        yield connection
+async def stored(settings: Settings, rows: Rows, default_store: S3 | None) -> Stored:
+    """Look into the default pool's store."""
+    if default_store is None:
+        return InFolders(settings)
+    bucket = await rows.fetchval("select storage_config ->> 'bucket' from pools where id = $1", POOL_ID)
+    return InBucket(f"http://{default_store.endpoint}/{bucket}")
 
 
 @pytest_asyncio.fixture

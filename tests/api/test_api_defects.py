@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 from support.api import Answer, Api
 from support.rows import POOL_ID, TABLES, Rows, add_pool, staged_as
-from support.storage import object_file, objects, staged
+from support.storage import Stored, object_file, staged
 from support.waiting import eventually
 
 from drive.bundles import passcodes
@@ -60,9 +60,9 @@ async def test_uploads_of_equal_name_and_size_are_not_taken_for_each_other(api: 
     for owner in reversed(tasks):  # the later one is done first
         await accounts[owner].send_chunks(tasks[owner], CONTENT)
         assert (await accounts[owner].complete(tasks[owner]["task_id"])).json["account_id"] == owner
-    await eventually(lambda: len(peers.world.packets) == 4)
+    await eventually(lambda: len(peers.world.packets) == 6)
     told = {(it.user_id, it.type, msgspec.json.decode(it.data)["task_id"]) for it in peers.world.packets}
-    kinds = ("task.created", "upload.completed")
+    kinds = ("task.created", "upload.completed", "task.completed")
     assert told == {(owner, kind, task["task_id"]) for owner, task in tasks.items() for kind in kinds}
 
 
@@ -129,7 +129,7 @@ async def test_no_encryption_password_is_taken_or_kept(api: Api, rows: Rows, pee
     with capture_logs() as lines:
         refused = await api.create(CONTENT, encrypt_password=PASSWORD)
         await api.upload(b"a last one, whose packets come after any other")
-        await eventually(lambda: "upload.completed" in {it.type for it in peers.world.packets})
+        await eventually(lambda: "task.completed" in {it.type for it in peers.world.packets})
     assert (refused.status, list(refused.json["errors"])) == (400, ["encrypt_password"])
     kept = [str(row) for table in TABLES for row in await rows.fetch(f"select t::text from {table} t")]
     async with Redis.from_url(redis_url) as redis:
@@ -138,11 +138,12 @@ async def test_no_encryption_password_is_taken_or_kept(api: Api, rows: Rows, pee
     assert not [text for text in kept if PASSWORD in text]
 
 
-async def test_every_file_names_its_object_as_soon_as_it_is_there(api: Api, rows: Rows, settings: Settings) -> None:
+@pytest.mark.each_store
+async def test_every_file_names_its_object_as_soon_as_it_is_there(api: Api, rows: Rows, stored: Stored) -> None:
     files = [await api.upload(CONTENT), (await api.upload_direct(CONTENT)).json, await api.upload(b"in /a", path="/a")]
-    stored = {row["id"]: row["object_id"] for row in await rows.fetch("select id, object_id from files")}
-    assert stored == {file["id"]: file["storage_id"] for file in files}
-    assert set(stored.values()) <= objects(settings)
+    named = {row["id"]: row["object_id"] for row in await rows.fetch("select id, object_id from files")}
+    assert named == {file["id"]: file["storage_id"] for file in files}
+    assert set(named.values()) <= stored.objects()
 
 
 async def test_bytes_stay_where_their_deletion_cannot_be_committed(
@@ -158,17 +159,16 @@ async def test_bytes_stay_where_their_deletion_cannot_be_committed(
     assert (await api.get("/api/files/me")).headers["X-Total"] == "1"
 
 
-async def test_what_was_made_of_a_file_is_deleted_with_it(
-    api: Api, rows: Rows, settings: Settings, worker: Worker
-) -> None:
+@pytest.mark.each_store
+async def test_what_was_made_of_a_file_is_deleted_with_it(api: Api, rows: Rows, stored: Stored, worker: Worker) -> None:
     file = await api.upload(CONTENT)
     made = [f"{file['storage_id']}.{name}" for name in VARIANTS]
     for name in made:
-        object_file(settings, file["storage_id"]).with_name(name).write_bytes(b"made")
+        stored.put(name, b"made")
     await api.delete(f"/api/files/{file['id']}")
-    assert objects(settings) == {file["storage_id"], *made}
+    assert stored.objects() == {file["storage_id"], *made}
     await worker.run_once()
-    assert objects(settings) == set()
+    assert stored.objects() == set()
     assert await rows.fetchval("select count(*) from jobs") == 0
 
 
@@ -186,6 +186,7 @@ async def test_completing_moves_the_bytes_and_copies_none(api: Api, rows: Rows, 
 # ── When it ends ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.each_store
 async def test_a_file_does_not_expire_with_its_upload(api: Api, rows: Rows, worker: Worker) -> None:
     task = (await api.create(CONTENT)).json
     await api.send_chunks(task, CONTENT)

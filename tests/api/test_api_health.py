@@ -11,8 +11,8 @@ NOT_OPENED = {"database": "not opened", "redis": "not opened", "pass": "not open
 
 
 async def sessions(rows: Rows) -> int:
-    query = "select count(*) from pg_stat_activity where application_name = 'drive' and datname = current_database()"
-    return int(await rows.fetchval(query))
+    ours = "application_name like 'drive-%' and datname = current_database()"
+    return int(await rows.fetchval(f"select count(*) from pg_stat_activity where {ours}"))
 
 
 async def test_probing_opens_nothing(api: Api, rows: Rows, peers: Peers) -> None:

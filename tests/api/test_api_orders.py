@@ -665,6 +665,7 @@ async def test_orders_ask_the_database_this_often(settings: Settings, serve_app:
         assert len(statements) == most, statements
 
 
+@pytest.mark.own_database
 async def test_each_query_runs_on_an_index(rows: Rows) -> None:
     await rows.execute(
         """

@@ -108,8 +108,8 @@ async def test_without_ring_uploads_succeed_and_packets_are_dropped(api: Api, pe
     with capture_logs() as lines:
         file = await api.upload(CONTENT)
         assert (await api.get(f"/api/files/{file['id']}")).body == CONTENT
-        await eventually(lambda: len(dropped(lines)) >= 2)
-    assert [line["packet"] for line in dropped(lines)] == ["task.created", "upload.completed"]
+        await eventually(lambda: len(dropped(lines)) >= 3)
+    assert [line["packet"] for line in dropped(lines)] == ["task.created", "upload.completed", "task.completed"]
     assert {line["reason"] for line in dropped(lines)} == {"AioRpcError"}
 
 

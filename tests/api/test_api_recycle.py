@@ -33,6 +33,7 @@ async def recycled(api: Api, content: bytes = CONTENT, **params: str) -> str:
     return file_id
 
 
+@pytest.mark.each_store
 async def test_a_file_in_the_bin_is_seen_by_its_owner_alone(api: Api) -> None:
     path = f"/api/files/{await recycled(api)}"
     other = api.signed_in_as("subscriber")
@@ -199,6 +200,7 @@ async def test_who_empties_a_bin_is_in_the_audit_trail(api: Api, rows: Rows, pee
         ("recycled", [], "files_recycled"),
     ],
 )
+@pytest.mark.own_database
 async def test_a_page_is_found_by_its_index(rows: Rows, which: str, args: list[str], index: str) -> None:
     await add_files(rows, 10_000)
     await rows.execute("update files set account_id = gen_random_uuid() where size_bytes % 50 <> 0")

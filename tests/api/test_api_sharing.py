@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.api import Api
 from support.rows import POOL_ID, Rows, add_pool, used_bytes, wrong_counts
-from support.storage import objects
+from support.storage import Stored, objects
 
 from drive.jobs.worker import Worker
 from drive.settings import Settings
@@ -20,8 +20,9 @@ async def two_files(api: Api, content: bytes = CONTENT) -> list[Any]:
     return [(await api.upload_direct(content, name)).json for name in ("one", "two")]
 
 
+@pytest.mark.each_store
 async def test_content_is_stored_once_and_goes_with_the_last_file(
-    api: Api, rows: Rows, settings: Settings, worker: Worker
+    api: Api, rows: Rows, stored: Stored, worker: Worker
 ) -> None:
     one, two = await two_files(api)
     assert one["storage_id"] == two["storage_id"]
@@ -29,7 +30,7 @@ async def test_content_is_stored_once_and_goes_with_the_last_file(
     assert await rows.fetchval("select reference_count from objects") == 2
     assert await used_bytes(rows) == 2 * len(CONTENT)
     await worker.run_once()
-    assert objects(settings) == {one["storage_id"]}
+    assert stored.objects() == {one["storage_id"]}
 
     await api.delete(f"/api/files/{one['id']}")
     await worker.run_once()
@@ -38,9 +39,9 @@ async def test_content_is_stored_once_and_goes_with_the_last_file(
 
     await api.delete(f"/api/files/{two['id']}")
     assert await rows.fetchval("select count(*) from objects") == 0
-    assert objects(settings) == {one["storage_id"]}
+    assert stored.objects() == {one["storage_id"]}
     await worker.run_once()
-    assert objects(settings) == set()
+    assert stored.objects() == set()
     assert await used_bytes(rows) == 0
 
 
@@ -95,8 +96,9 @@ async def test_content_is_never_shared_between_accounts_or_pools(api: Api, rows:
     assert (await subscriber.get(f"/api/files/{theirs['id']}")).body == CONTENT
 
 
+@pytest.mark.each_store
 async def test_deleting_both_files_of_an_object_at_once_leaves_nothing(
-    api: Api, rows: Rows, settings: Settings, worker: Worker
+    api: Api, rows: Rows, stored: Stored, worker: Worker
 ) -> None:
     for n in range(25):
         one, two = await two_files(api, CONTENT + bytes([n]))
@@ -106,7 +108,7 @@ async def test_deleting_both_files_of_an_object_at_once_leaves_nothing(
     assert await used_bytes(rows) == 0
     assert (await api.get("/api/files/me")).headers["X-Total"] == "0"
     await worker.run_once()
-    assert objects(settings) == set()
+    assert stored.objects() == set()
 
 
 async def test_deleting_a_file_twice_at_once_deletes_it_once(api: Api, rows: Rows) -> None:
@@ -118,8 +120,9 @@ async def test_deleting_a_file_twice_at_once_deletes_it_once(api: Api, rows: Row
     assert await wrong_counts(rows) == []
 
 
+@pytest.mark.each_store
 async def test_uploads_and_deletions_of_one_content_at_once_keep_the_count_right(
-    api: Api, rows: Rows, settings: Settings, worker: Worker
+    api: Api, rows: Rows, stored: Stored, worker: Worker
 ) -> None:
     """Whoever is last: what is listed can be read, and what nobody has is gone."""
     choice = random.Random(6)
@@ -143,15 +146,16 @@ async def test_uploads_and_deletions_of_one_content_at_once_keep_the_count_right
         for file_id in live:
             assert (await api.get(f"/api/files/{file_id}")).body == CONTENT
     await worker.run_once()
-    assert objects(settings) == {row["id"] for row in await rows.fetch("select id from objects")}
+    assert stored.objects() == {row["id"] for row in await rows.fetch("select id from objects")}
     assert await used_bytes(rows) == len(CONTENT) * len(live)
 
 
+@pytest.mark.each_store
 async def test_a_deletion_that_finds_no_bytes_still_deletes(
-    api: Api, rows: Rows, settings: Settings, worker: Worker
+    api: Api, rows: Rows, stored: Stored, worker: Worker
 ) -> None:
     file = await api.upload(CONTENT)
-    (settings.storage_path / "objects" / file["storage_id"][:2] / file["storage_id"]).unlink()
+    stored.remove(file["storage_id"])
     assert (await api.delete(f"/api/files/{file['id']}")).status == 200
     await worker.run_once()
     assert await rows.fetchval("select count(*) from jobs") == 0

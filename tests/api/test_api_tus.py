@@ -666,9 +666,10 @@ class TestBesideChunks:
         path = await tus.begin(10)
         for offset in (0, 5):
             await tus.patch(path, offset, CONTENT[offset : offset + 5])
-        await eventually(lambda: "upload.completed" in {it.type for it in peers.world.packets})
+        await eventually(lambda: "task.completed" in {it.type for it in peers.world.packets})
         told = [(it.type, msgspec.json.decode(it.data)) for it in peers.world.packets]
-        assert [kind for kind, _ in told] == ["task.created", *["upload.progress"] * 4, "upload.completed"]
+        progress = ["upload.progress"] * 4
+        assert [kind for kind, _ in told] == ["task.created", *progress, "upload.completed", "task.completed"]
         assert [data["chunks_uploaded"] for kind, data in told if kind == "upload.progress"] == [1, 2, 2, 3]
 
     @pytest.mark.local_store

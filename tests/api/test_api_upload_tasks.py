@@ -301,6 +301,7 @@ async def test_each_asks_the_database_once(settings: Settings, serve_app: Serve,
 
 
 @pytest.mark.parametrize("descending", [True, False])
+@pytest.mark.own_database
 async def test_the_usual_page_is_read_from_an_index(rows: Rows, descending: bool) -> None:
     await add_tasks(rows, 10_000)
     await rows.execute("analyze upload_tasks")

@@ -2,23 +2,24 @@
 
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from support.api import Api
 from support.rows import Rows
-from support.storage import object_file
+from support.storage import Stored
 
-from drive.settings import Settings
+pytestmark = pytest.mark.each_store
 
 STORED = b"as it was uploaded"
 VARIANTS = {"webp": b"in full size", "compressed": b"smaller"}
 
 
 @pytest_asyncio.fixture
-async def image(api: Api, rows: Rows, settings: Settings) -> Any:
+async def image(api: Api, rows: Rows, stored: Stored) -> Any:
     """Give a file of which something was made."""
     file = await api.upload(STORED, content_type="image/jpeg", file_name="holiday.jpg")
     for name, data in VARIANTS.items():
-        object_file(settings, file["storage_id"]).with_name(f"{file['storage_id']}.{name}").write_bytes(data)
+        stored.put(f"{file['storage_id']}.{name}", data)
     made = {name: {"size_bytes": len(data), "mime_type": "image/webp"} for name, data in VARIANTS.items()}
     await rows.execute("update objects set variants = $1", made)
     return file

@@ -1,11 +1,9 @@
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.measure import summary
-from bench.tables import Goal, Row, Table, compared, number, plain, text
+from bench.tables import Goal, Row, Table, compared, limit, number, text
 
 ROUNDS = {"ours": [10.0, 20.0, 30.0], "theirs": [20.0, 80.0, 90.0]}
 
@@ -31,6 +29,25 @@ class TestGoal:
     def test_a_goal_of_the_ratio_is_compared_with_that(self, ratio: float, is_met: bool) -> None:
         assert Row("call", summary([900.0]), "µs", summary([ratio]), Goal(1.02, "ratio")).is_met is is_met
 
+    @pytest.mark.parametrize(("median", "is_met"), [(1.9, False), (2.0, True), (2.1, False)])
+    def test_one_can_have_a_lower_limit_as_well(self, median: float, is_met: bool) -> None:
+        assert Row("connections", summary([median]), "", goal=Goal(2.0, at_least=2.0)).is_met is is_met
+
+    def test_a_goal_of_a_ratio_that_is_not_there_is_missed(self) -> None:
+        assert Row("call", summary([1.0]), "µs", goal=Goal(1.02, "ratio")).is_met is False
+
+    @pytest.mark.parametrize(
+        ("goal", "written"),
+        [
+            (Goal(25.0), "at most 25.0 ms"),
+            (Goal(None, "ratio", 0.35), "at least 0.35"),
+            (Goal(9.0, at_least=1.0), "at least 1.00 ms, at most 9.00 ms"),
+            (Goal(2.0, at_least=2.0), "exactly 2.00 ms"),
+        ],
+    )
+    def test_what_it_asks_for_is_written_out(self, goal: Goal, written: str) -> None:
+        assert limit(goal, "ms") == written
+
     def test_where_there_is_no_goal_there_is_no_verdict(self) -> None:
         assert Row("call", summary([900.0]), "µs").is_met is None
 
@@ -52,6 +69,10 @@ class TestText:
             "theirs  80.0 ns  50.0 to 85.0  3.000  2.500 to 3.500  at most 1.02: missed  in a scope",
         ]
 
+    def test_what_was_left_out_stands_below(self) -> None:
+        table = Table("Asking", "Time of one.", [Row("ours", summary([1.0]), "ns")], ["theirs: it is not installed"])
+        assert text(table).splitlines()[-1] == "Left out: theirs: it is not installed"
+
     @given(st.lists(st.tuples(st.text("abc ", min_size=1), st.floats(0.0, 1e9)), min_size=1))
     def test_every_row_has_its_figures_in_the_same_columns(self, figures: list[tuple[str, float]]) -> None:
         rows = [Row(f"{name}|", summary([value]), "|") for name, value in figures]
@@ -66,16 +87,3 @@ class TestText:
 )
 def test_numbers_have_about_three_digits(value: float, written: str) -> None:
     assert number(value) == written
-
-
-def test_for_machines_it_is_what_json_knows() -> None:
-    table = Table("Asking", "Time of one.", compared(ROUNDS, "ours", "ns", goals={"theirs": Goal(1.02, "ratio")}))
-    assert json.loads(json.dumps(plain(table)))["rows"][1] == {
-        "name": "theirs",
-        "value": {"median": 80.0, "low": 50.0, "high": 85.0, "rounds": 3},
-        "unit": "ns",
-        "ratio": {"median": 3.0, "low": 2.5, "high": 3.5, "rounds": 3},
-        "goal": {"at_most": 1.02, "of": "ratio"},
-        "note": "",
-        "is_met": False,
-    }

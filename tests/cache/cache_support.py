@@ -8,6 +8,7 @@ from drive.cache import Cache, close_redis, open_redis
 from drive.lazy import Lazy
 
 OPTIONS: dict[str, Any] = {
+    "role": "test",
     "max_connections": 10,
     "connect_timeout_s": 5.0,
     "operation_timeout_s": 3.0,

@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from drive.cache import Cache, close_redis, open_redis
+from drive.names import client_name
 
 
 class Thing(msgspec.Struct, frozen=True):
@@ -64,7 +65,7 @@ async def test_nothing_is_connected_until_the_first_use(cache: Cache, redis: Red
     after = cache.is_open, await _names(redis)
 
     assert before == (False, [])
-    assert after == (True, ["drive"])
+    assert after == (True, [client_name("test")])
 
 
 async def test_opening_the_client_connects_to_nothing(redis: Redis, redis_url: str) -> None:
@@ -78,7 +79,7 @@ async def test_a_hundred_operations_at_once_share_ten_connections(cache: Cache, 
     await asyncio.gather(*[cache.set(f"thing:{number}", number) for number in range(100)])
 
     assert await asyncio.gather(*[cache.get(f"thing:{number}", int) for number in range(100)]) == list(range(100))
-    assert await _names(redis) == ["drive"] * 10
+    assert await _names(redis) == [client_name("test")] * 10
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)

@@ -30,7 +30,7 @@ def assert_says(finished: Finished, status: int, command: str, *parts: str) -> N
 async def test_wrong_settings_exit_with_2_and_are_all_named_at_once(command: str, tmp_path: Path) -> None:
     """A problem of the file and three of the environment: one run names them all, each with the line to write."""
     file = tmp_path / "drive.toml"
-    file.write_text("grpc_max_connections = 0\n")
+    file.write_text("database_max_connections = 0\n")
     wrong = environment(DRIVE_HTTP_LISTEN="everywhere", DRIVE_REDIS_RETRIES="many", DRIVE_DATABASE_ULR="postgresql://x")
     finished = await drive(command, "--settings", str(file), env=wrong)
     assert finished.stdout == ""
@@ -38,7 +38,7 @@ async def test_wrong_settings_exit_with_2_and_are_all_named_at_once(command: str
         finished,
         2,
         command,
-        f"{file}: grpc_max_connections: must be at least 1. Write for example DRIVE_GRPC_MAX_CONNECTIONS=2",
+        f"{file}: database_max_connections: must be at least 1. Write for example DRIVE_DATABASE_MAX_CONNECTIONS=5",
         "DRIVE_HTTP_LISTEN: must be host:port. Write for example DRIVE_HTTP_LISTEN=127.0.0.1:6000",
         "DRIVE_REDIS_RETRIES: is no whole number. Write for example DRIVE_REDIS_RETRIES=3",
         "DRIVE_DATABASE_ULR: there is no such setting. Did you mean DRIVE_DATABASE_URL?",

@@ -4,7 +4,7 @@ import pytest
 
 from drive.cli import main
 
-COMMANDS = ["serve", "worker", "migrate", "validate", "graph", "jobs", "pool", "demo", "peers"]
+COMMANDS = ["serve", "worker", "migrate", "validate", "graph", "jobs", "audit", "monitor", "pool", "demo", "peers"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -14,6 +14,7 @@ from drive.db import Database, close_pool, open_pool
 from drive.lazy import Lazy
 
 OPTIONS: dict[str, Any] = {
+    "role": "test",
     "max_connections": 5,
     "idle_timeout_s": 30.0,
     "connect_timeout_s": 5.0,
@@ -58,7 +59,7 @@ async def sessions(watcher: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
     """Return the states of the application's sessions in the watcher's database."""
     rows = await watcher.fetch(
         "select coalesce(state, '') as state from pg_stat_activity "
-        "where application_name = 'drive' and datname = current_database()"
+        "where application_name like 'drive-%' and datname = current_database()"
     )
     return [row["state"] for row in rows]
 

@@ -16,7 +16,7 @@ from drive.errors import Code, DriveError
 ADD = "insert into quota_records (account_id, name, quota_mib) values ($1, $2, $3)"
 LOCKS = """
 select relation::regclass::text from pg_locks join pg_stat_activity using (pid)
-where application_name = 'drive' and datname = current_database()
+where application_name like 'drive-%' and datname = current_database()
 """
 COUNT = "select count(*) from quota_records where account_id = $1"
 

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from db_support import eventually, opened, watching
+from db_support import OPTIONS, eventually, opened, watching
 from structlog.testing import capture_logs
 
-from drive.db import Database
+from drive.db import Database, close_pool, open_pool
 from drive.db.migrate import migrate, pending
 from drive.embedded import EmbeddedPostgres
 from drive.errors import Code, DriveError
@@ -184,3 +184,17 @@ async def test_a_connection_that_the_server_took_leave_of_is_not_used_again(data
         assert await database.fetchval("select 1") == 1
 
     assert [line["event"] for line in logs] == [UNREACHABLE, REACHABLE]
+
+
+async def test_closing_what_breaks_meanwhile_is_no_error(server: EmbeddedPostgres) -> None:
+    """A server that is killed while its connections are told goodbye."""
+    server.start()
+    pool = await open_pool(url=server.url, **OPTIONS)
+    async with pool.acquire() as acquired:
+        connection: Any = acquired
+        wire = connection._transport.get_extra_info("socket")
+    wire.shutdown(socket.SHUT_WR)
+    with capture_logs() as logs:
+        await close_pool(pool)
+    assert pool.get_size() == 0
+    assert [(line["event"], line["error"]) for line in logs] == [("Database connections lost", "BrokenPipeError")]

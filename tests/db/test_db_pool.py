@@ -121,5 +121,6 @@ async def test_closing_terminates_what_does_not_end(database_url: str, monkeypat
 
         # The server notices when its query ends or it writes; what counts is that nothing here is left open.
         assert pool.get_size() == 0
-        await watcher.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'drive'")
+        ours = "application_name like 'drive-%'"
+        await watcher.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {ours}")
         await eventually(no_connections)

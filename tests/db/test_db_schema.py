@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 from db_support import empty_database, watching
 from schema import dump_migrations
+from support.rows import TABLES, Rows
 
 SCHEMA = files("drive.db").joinpath("schema.sql").read_text("utf-8")
 
@@ -108,3 +109,17 @@ async def test_text_of_every_allowed_length_can_be_indexed(
         ):
             with pytest.raises(asyncpg.CheckViolationError):
                 await add
+
+
+async def test_the_tables_that_tests_share_are_emptied(rows: Rows) -> None:
+    """A new table belongs into TABLES, or what one test leaves in it the next one finds."""
+    there = await rows.fetch(
+        """
+        select relname from pg_class
+        where relnamespace = 'public'::regnamespace and relkind = 'r' and not exists (
+            select from pg_constraint where conrelid = pg_class.oid and contype = 'f' and confdeltype = 'c'
+        )
+        """
+    )
+    assert {row["relname"] for row in there} - set(TABLES) == {"pools", "schema_migrations"}
+    assert len(await rows.fetch("select from pools")) == 1

@@ -272,6 +272,7 @@ async def test_no_job_is_done_twice_by_many_workers(settings: Settings, rows: Ro
     assert await count(rows) == 0
 
 
+@pytest.mark.own_database
 async def test_taking_a_job_reads_an_index_however_many_wait(rows: Rows) -> None:
     await rows.execute(
         "insert into jobs (kind, lane, run_at) select 'n', case n % 2 when 0 then 'media' else 'quick' end, "
@@ -294,7 +295,7 @@ async def test_an_outage_of_the_database_is_waited_out_and_told_once(
             async with working(worker):
                 await eventually(lambda: connections(rows))
                 await operator.execute(f'alter database "{name}" allow_connections false')
-                cut = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'drive'"
+                cut = "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'drive-%'"
                 await operator.execute(f"{cut} and datname = $1", name)
                 await eventually(lambda: [line for line in lines if line["event"] == "Worker waits"])
                 await operator.execute(f'alter database "{name}" allow_connections true')
@@ -305,5 +306,5 @@ async def test_an_outage_of_the_database_is_waited_out_and_told_once(
 
 
 async def connections(rows: Rows) -> bool:
-    asked = "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'drive'"
-    return bool(await rows.fetchval(asked))
+    ours = "datname = current_database() and application_name like 'drive-%'"
+    return bool(await rows.fetchval(f"select count(*) from pg_stat_activity where {ours}"))

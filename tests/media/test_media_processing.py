@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 import pytest_asyncio
 from media_support import PLACE, encoded, picture, with_place
@@ -21,6 +23,7 @@ from drive.media.children import ChildLimits
 from drive.media.interfaces import VARIANTS
 from drive.media.making import Made, Making, Task
 from drive.media.processing import Processing
+from drive.peers import Peers
 from drive.settings import Settings
 from drive.storage.interfaces import Store
 from drive.storage.memory import MemoryStore
@@ -135,6 +138,48 @@ async def test_a_pool_that_wants_only_one_of_both(
     assert set(row["variants"]) == variants
 
 
+async def told(container: WorkerContainer, peers: Peers) -> list[tuple[str, Any]]:
+    """Return the packets of the tasks that have ended, when all are out: which task, and its results."""
+    await container.outbox().drain(timeout_s=10)
+    packets = [msgspec.json.decode(it.data) for it in peers.world.packets if it.type == "task.completed"]
+    return [(packet["task_id"], packet["results"]) for packet in packets]
+
+
+async def test_its_account_is_told_when_a_picture_has_been_processed(
+    api: Api, container: WorkerContainer, peers: Peers
+) -> None:
+    task = (await api.create(LARGE, content_type="image/jpeg")).json
+    await api.send_chunks(task, LARGE)
+    file = (await api.complete(task["task_id"])).json
+    await eventually(lambda: "upload.completed" in {it.type for it in peers.world.packets})
+    assert await told(container, peers) == []
+    await container.worker().run_once()
+    ((task_id, results),) = await told(container, peers)
+    assert task_id == task["task_id"]
+    assert (results["FileId"], results["HasCompression"], results["HasThumbnail"]) == (file["id"], True, False)
+    assert results["FileInfo"] == (await api.get(f"/api/files/{file['id']}/info")).json
+
+
+async def test_nobody_is_told_of_a_file_that_was_deleted_before_it_was_processed(
+    api: Api, container: WorkerContainer, peers: Peers
+) -> None:
+    file = await upload(api, LARGE)
+    await api.delete(f"/api/files/{file['id']}")
+    await container.worker().run_once()
+    assert await told(container, peers) == []
+
+
+async def test_a_file_that_cannot_be_processed_has_ended_all_the_same(
+    api: Api, settings: Settings, peers: Peers
+) -> None:
+    strict = WorkerContainer(settings=replace(settings, media_timeout_s=0.001))
+    async with lifespan(strict):
+        file = await upload(api, LARGE)
+        await strict.worker().run_once()
+        ((_, results),) = await told(strict, peers)
+    assert (results["FileId"], results["HasCompression"]) == (file["id"], False)
+
+
 async def test_what_is_no_picture_is_tried_once(api: Api, rows: Rows, container: WorkerContainer) -> None:
     file = await upload(api, b"no picture at all")
     with capture_logs() as lines:
@@ -172,8 +217,12 @@ class SlowMaking(Making):
 
 def processing(container: WorkerContainer, making: Making, store: Store, *, fetch_max_bytes: int = 10**9) -> Processing:
     return Processing(
-        container.database(), OneStore(store), container.media_work(), making, fetch_max_bytes=fetch_max_bytes
+        container.database(), OneStore(store), container.media_work(), making, nobody, fetch_max_bytes=fetch_max_bytes
     )
+
+
+async def nobody(_task_id: str | None) -> None:
+    """Tell nobody of the end."""
 
 
 @pytest.mark.parametrize("when", ["before", "while"])

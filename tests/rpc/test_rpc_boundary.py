@@ -136,7 +136,7 @@ async def test_the_health_follows_the_database(
         try:
             await admin.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity "
-                "where datname = $1 and application_name = 'drive'",
+                "where datname = $1 and application_name like 'drive-%'",
                 name,
             )
             assert await status(rpc, "proto.FileService") == NOT_SERVING

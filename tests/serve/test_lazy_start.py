@@ -1,6 +1,7 @@
 """What is not used costs nothing: no module, no connection, no channel."""
 
 import asyncio
+import os
 import re
 import signal
 import sys
@@ -165,10 +166,11 @@ async def test_probes_connect_to_nothing_and_the_first_real_upload_to_all(
         assert serve.lines(CREATING) == []
 
         await serve.api.upload(b"content")
-        await until(lambda: len(peers.world.packets) == 2, "ring was told of the upload")
+        await until(lambda: len(peers.world.packets) == 3, "ring was told of the upload")
         seen = await connections()
         assert (seen["from the process"], seen["pass"], seen["ring"]) == (2, 1, 1)
-        assert set(seen["PostgreSQL"]) == set(seen["Redis"]) == {"drive"}
+        name = f"drive-serve@{os.uname().nodename}:{serve.pid}"
+        assert set(seen["PostgreSQL"]) == set(seen["Redis"]) == {name}
         assert channels(serve) == sorted([(peers.pass_url, "AuthService"), (peers.ring_url, "RingService")])
 
 

@@ -24,12 +24,24 @@ class Answer:
         self.status = response.status
         self.headers = response.headers
         self.body = body
+        self.is_from_bucket = bool(response.history)
+        """Whether we sent the client there."""
 
     @property
     def json(self) -> Any:
         import msgspec
 
         return msgspec.json.decode(self.body)
+
+    @property
+    def is_safe_to_show(self) -> bool:
+        """Whether it says that nothing in it may run, as we do.
+
+        No bucket says that; what it sends is not of our origin, where it could do harm.
+        """
+        policy = self.headers.get("Content-Security-Policy", "")
+        is_locked_up = "sandbox" in policy and "default-src 'none'" in policy
+        return self.is_from_bucket or (is_locked_up and self.headers["X-Content-Type-Options"] == "nosniff")
 
     @property
     def code(self) -> Any:
@@ -45,7 +57,7 @@ class Api:
     """Requests with the token of one of the development accounts."""
 
     follows = False
-    """Whether answers that send a client elsewhere are followed."""
+    """Whether answers that send a client elsewhere are followed, as browsers do: without the token, with the range."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, token: str | None = TOKENS["plain"]) -> None:
         self.session = session
@@ -78,6 +90,7 @@ class Api:
         async with self.session.request(
             method, URL(self.url + path, encoded=True), headers=headers, allow_redirects=self.follows, **options
         ) as response:
+            assert not response.history or "Authorization" not in response.request_info.headers
             return Answer(response, await response.read())
 
     async def get(self, path: str, **options: Any) -> Answer:

@@ -1,0 +1,1 @@
+"""What clients of Drive wait for, against what else there is."""

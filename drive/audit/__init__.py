@@ -1,0 +1,1 @@
+"""Reads logs, and tells of every process which gRPC channels it opened, when and for whom."""
