@@ -13,14 +13,25 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from support.api import Api
+from support.rows import Rows, connected, default_pool, reset
 
 from drive.containers import Container
 from drive.peers import Peers, serve_peers
 from drive.settings import Settings
+from drive.testing.databases import temporary_database
+
+LONG = {"test_fuzz", "test_killed", "test_model", "test_replicas", "test_testing_leaks", "test_uploads_tus_model"}
+"""The modules with tests that take longest."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that at the end no worker is alone with it."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +40,42 @@ def migrate_database() -> Callable[[str], Awaitable[object]]:
     from drive.db.migrate import migrate
 
     return migrate
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def new_pool(shared_database_url: str) -> dict[str, Any]:
+    """Give the row of the pool of every new database."""
+    async with connected(shared_database_url) as rows:
+        return await default_pool(rows)
+
+
+@pytest_asyncio.fixture
+async def database_url(
+    request: pytest.FixtureRequest,
+    postgres_server_url: str,
+    template_database_url: str,
+    shared_database_url: str,
+    new_pool: dict[str, Any],
+) -> AsyncIterator[str]:
+    """Give a database as the migrations leave it.
+
+    All tests of a process have the same one: to empty it takes a tenth of what making one does. The marker
+    `own_database` asks for one that nobody had before, and nobody gets after.
+    """
+    if request.node.get_closest_marker("own_database"):
+        async with temporary_database(postgres_server_url, template_database_url) as url:
+            yield url
+        return
+    yield shared_database_url
+    async with connected(shared_database_url) as rows:
+        await reset(rows, new_pool)
+
+
+@pytest_asyncio.fixture
+async def rows(database_url: str) -> AsyncIterator[Rows]:
+    """Give a connection to the test's database."""
+    async with connected(database_url) as connection:
+        yield connection
 
 
 @pytest_asyncio.fixture

@@ -8,7 +8,6 @@ import pytest
 import pytest_asyncio
 from events_support import NATS_SERVER, NatsServer, connected_to
 from nats.js import JetStreamContext
-from support.rows import Rows, connected
 
 from drive.lazy import lifespan
 from drive.settings import Settings
@@ -50,13 +49,6 @@ async def container(nats_settings: Settings) -> AsyncIterator[WorkerContainer]:
     """Give a container as a worker has it."""
     async with lifespan(WorkerContainer(settings=nats_settings)) as opened:
         yield opened
-
-
-@pytest_asyncio.fixture
-async def rows(database_url: str) -> AsyncIterator[Rows]:
-    """Give a connection to the test's database."""
-    async with connected(database_url) as connection:
-        yield connection
 
 
 @pytest_asyncio.fixture

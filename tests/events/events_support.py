@@ -123,7 +123,7 @@ async def hold_back_deletion(rows: Rows, *, ends_what_waits: bool = True) -> Asy
             for row in await rows.fetch(waiting):
                 await rows.execute("select pg_terminate_backend($1, 10000)", row["pid"])
         await rows.execute("select pg_advisory_unlock(1)")
-        await rows.execute("drop trigger slow on events")
+        await rows.execute("drop function wait_a_little() cascade")
 
 
 async def has_stream(jetstream: JetStreamContext, name: str) -> bool:

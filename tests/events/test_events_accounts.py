@@ -264,6 +264,7 @@ PLANS = {
 
 
 @pytest.mark.parametrize("name", PLANS)
+@pytest.mark.own_database
 async def test_an_accounts_rows_are_found_by_an_index(rows: Rows, name: str) -> None:
     """Among those of thousands of others, of all states."""
     from drive.events.accounts import QUERIES

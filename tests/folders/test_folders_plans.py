@@ -14,6 +14,7 @@ from drive.db.database import Database
 from drive.files.lists import Filter
 from drive.folders.service import Folders, View
 from drive.peers.seed import PLAIN_ID
+from drive.testing.databases import temporary_database
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -53,16 +54,23 @@ def _steps(plan: Any) -> Iterator[dict[str, Any]]:
         waiting += step.get("Plans", [])
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def filled_url(postgres_server_url: str, template_database_url: str) -> AsyncIterator[str]:
+    """Give a database in which one account has very many files, few of them in a folder of their own, to be read."""
+    async with temporary_database(postgres_server_url, template_database_url) as url:
+        async with connected(url) as rows:
+            await add_files(rows, ENTRIES + UNINDEXED)
+            await add_indexes(rows, ENTRIES, "'/big/' || n % 30 || '/' || n || '/'")
+            await add_indexes(rows, 10, "'/few/'")
+            await add_indexes(rows, ENTRIES // 2, "'/many/'")
+            await rows.execute("analyze files, file_indexes, folder_counts, usage")
+        yield url
+
+
 @pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[ExplainingDatabase]:
-    """Give a database in which one account has very many files, few of them in a folder of their own."""
-    async with connected(database_url) as rows:
-        await add_files(rows, ENTRIES + UNINDEXED)
-        await add_indexes(rows, ENTRIES, "'/big/' || n % 30 || '/' || n || '/'")
-        await add_indexes(rows, 10, "'/few/'")
-        await add_indexes(rows, ENTRIES // 2, "'/many/'")
-        await rows.execute("analyze files, file_indexes, folder_counts, usage")
-    async with opened(database_url) as container:
+async def database(filled_url: str) -> AsyncIterator[ExplainingDatabase]:
+    """Give that database."""
+    async with opened(filled_url) as container:
         container.database.override(Singleton(ExplainingDatabase, container.database_pool, 5.0))
         database = container.database()
         assert isinstance(database, ExplainingDatabase)

@@ -74,6 +74,7 @@ async def most_read(rows: Rows, query: str, arguments: tuple[Any, ...]) -> int:
     )
 
 
+@pytest.mark.own_database
 async def test_a_statement_reads_no_more_than_it_needs(rows: Rows, subtests: pytest.Subtests) -> None:
     """Neither with the plan for its arguments nor with the one that a prepared statement may settle on."""
     shared = {name: FILE_QUERIES["shared"].replace("{these}", FILE_QUERIES[name]) for name in SHARED}

@@ -179,11 +179,25 @@ where (i.file_created_at, i.file_name, i.file_size_bytes, i.is_recycled)
 """
 
 
+async def default_pool(rows: Rows) -> dict[str, Any]:
+    """Return the row of the pool of every new database."""
+    row: dict[str, Any] = await rows.fetchval("select to_jsonb(pools) from pools where id = $1", POOL_ID)
+    return row
+
+
 async def empty(rows: Rows) -> None:
     """Remove what tests add: everything but the pool of every new database."""
-    for table in TABLES:
-        await rows.execute(f"delete from {table}")
-    await rows.execute("delete from pools where id <> $1", POOL_ID)
+    deletions = [f"delete from {table}" for table in TABLES]
+    await rows.execute("; ".join([*deletions, f"delete from pools where id <> '{POOL_ID}'"]))
+
+
+async def reset(rows: Rows, pool: dict[str, Any]) -> None:
+    """Leave the database as the migrations do, with this pool; whoever else is still connected is gone then."""
+    others = "datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()"
+    await rows.execute(f"select pg_terminate_backend(pid, 10000) from pg_stat_activity where {others}")
+    await empty(rows)
+    await rows.execute("delete from pools")
+    await rows.execute("insert into pools select (jsonb_populate_record(null::pools, $1)).*", pool)
 
 
 async def staged_as(rows: Rows, task_id: str) -> str:

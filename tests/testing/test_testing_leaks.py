@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from drive.lazy import Channels, Endpoint, Lazy, channel, load, once
-from drive.testing import LeakError, no_leaks
+from drive.testing import LeakError, leaks, loops, no_leaks
 
 HEAD = """
     import asyncio, socket, unittest
@@ -18,7 +18,9 @@ HEAD = """
     from drive.lazy import Channels, Once, Stub, lifespan, override
     from drive.proto.account_pb2 import Account, GetAccountRequest
     from drive.proto.account_pb2_grpc import AccountServiceStub
-    from drive.testing import fake, no_leaks
+    from drive.testing import fake, leaks, loops, no_leaks
+
+    leaks._GRACE_S = loops._GRACE_S = 0.2  # else each leak here would cost a second
 
     async def open_pool():
         return object()
@@ -71,6 +73,13 @@ LEAKS = """
             with override(container, number=2):
                 await asyncio.create_task(asyncio.sleep(0))
 """
+
+
+@pytest.fixture(autouse=True)
+def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for what is being closed as long as the suites do."""
+    monkeypatch.setattr(leaks, "_GRACE_S", 0.2)
+    monkeypatch.setattr(loops, "_GRACE_S", 0.2)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+import pytest
 import pytest_asyncio
 from support.rows import POOL_ID, Rows, add_pool, wrong_counts
 from upkeep_support import add_bundle, add_objects, add_upload, change, ids
@@ -189,6 +190,7 @@ async def test_a_pool_stays_until_everything_in_it_is_gone(container: WorkerCont
     assert await ids(rows, "select id::text from pools") == {POOL_ID}
 
 
+@pytest.mark.own_database
 async def test_each_statement_reads_an_index_where_there_is_much(rows: Rows) -> None:
     """Of ten thousand rows, most are none of its business."""
     pool_id = await recycling_pool(rows)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -220,6 +221,7 @@ def _sum(algorithm: str, data: bytes) -> Checksum:
     return Checksum(algorithm, hasher.digest())
 
 
+@pytest.mark.own_database
 def test_uploads_by_tus_are_what_their_model_is(database_url: str, tmp_path: Path) -> None:
     machine = type("Machine", (TusMachine,), {"url": database_url, "folder": tmp_path})
     run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=25, deadline=None))
