@@ -1,6 +1,7 @@
 """The wiring of all that `drive serve` needs, from top to bottom. What only the worker needs is in worker_container.py.
 
-Building it opens nothing: no file, no socket, no heavy import.
+Building it opens nothing, no file and no socket, and imports nothing: the class of a `Part` is imported when the first
+object of it is made.
 """
 
 from pathlib import Path
@@ -9,64 +10,50 @@ from typing import TYPE_CHECKING
 from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dict, List, Object, Singleton
 
-from drive.billing.handlers import BillingHandlers
-from drive.billing.orders import Orders
-from drive.billing.service import Billing
-from drive.bundles.access import BundleAccess
-from drive.bundles.attempts import Attempts
-from drive.bundles.handlers import BundleHandlers
-from drive.bundles.passcodes import Passcodes
-from drive.bundles.service import Bundles
-from drive.cache.cache import Cache
 from drive.cache.redis import close_redis, open_redis
-from drive.clients.accounts import AccountsClient
-from drive.clients.action_logs import ActionLogsClient
-from drive.clients.outbox import Outbox
-from drive.clients.payments import PaymentsClient
-from drive.clients.realms import RealmsClient
-from drive.clients.ring import RingClient
-from drive.clients.social_credits import SocialCreditsClient
-from drive.clients.wallets import WalletsClient
-from drive.db.database import Database
 from drive.db.pool import close_pool, open_pool
-from drive.files.handlers import FileHandlers
-from drive.files.permissions import Permissions
-from drive.files.recycling import Recycling
-from drive.files.service import Files
-from drive.folders.handlers import FolderHandlers
-from drive.folders.service import Folders
-from drive.http.auth import Authenticator
 from drive.http.client import close_session, open_session
-from drive.http.docs import DocsHandlers
-from drive.http.health import HealthHandlers, Peer
-from drive.http.trail import Trail
-from drive.lazy import Channels, Lazy, Once, Stub, Tls
-from drive.pools.handlers import PoolHandlers
-from drive.pools.service import Pools
-from drive.references.service import References
+from drive.lazy import Channels, Lazy, Once, Part, Stub, Tls
 from drive.settings import load, parse_tokens
-from drive.storage.local import LocalStore
-from drive.storage.stores import PoolStores
-from drive.uploads.feed import Feed
-from drive.uploads.handlers import TusHandlers, UploadHandlers, UploadTaskHandlers
-from drive.uploads.hashes import RunningHashes
-from drive.uploads.history import UploadHistory
-from drive.uploads.limits import Limits
-from drive.uploads.service import Uploads
-from drive.uploads.tus import TusUploads
 
 if TYPE_CHECKING:
     import aiohttp
     import asyncpg
     import redis.asyncio
 
+    from drive.billing.orders import Orders
+    from drive.billing.service import Billing
+    from drive.bundles.access import BundleAccess
+    from drive.bundles.passcodes import Passcodes
+    from drive.bundles.service import Bundles
+    from drive.cache.cache import Cache
+    from drive.clients.accounts import AccountsClient
+    from drive.clients.outbox import Outbox
+    from drive.clients.realms import RealmsClient
+    from drive.clients.ring import RingClient
+    from drive.db.database import Database
+    from drive.files.permissions import Permissions
+    from drive.files.recycling import Recycling
+    from drive.files.service import Files
+    from drive.folders.service import Folders
+    from drive.http.auth import Authenticator
+    from drive.http.trail import Trail
+    from drive.pools.service import Pools
     from drive.proto.account_pb2_grpc import AccountServiceStub, ActionLogServiceStub
     from drive.proto.auth_pb2_grpc import AuthServiceStub, PermissionServiceStub
     from drive.proto.leveling_pb2_grpc import ExperienceServiceStub, SocialCreditServiceStub
     from drive.proto.realm_pb2_grpc import RealmServiceStub
     from drive.proto.ring_pb2_grpc import RingServiceStub
     from drive.proto.wallet_pb2_grpc import PaymentServiceStub, WalletServiceStub
+    from drive.references.service import References
     from drive.rpc.server import RpcServer
+    from drive.storage.local import LocalStore
+    from drive.storage.stores import PoolStores
+    from drive.uploads.feed import Feed
+    from drive.uploads.hashes import RunningHashes
+    from drive.uploads.limits import Limits
+    from drive.uploads.service import Uploads
+    from drive.uploads.tus import TusUploads
 
 
 def _where_configured(url: str, redis: "Lazy[redis.asyncio.Redis]") -> "Lazy[redis.asyncio.Redis] | None":
@@ -78,8 +65,8 @@ def _unless_never(timeout_s: float) -> float | None:
 
 
 def _rpc_server(
-    database: Database,
-    references: References,
+    database: "Database",
+    references: "References",
     *,
     listen: str,
     cert_file: Path | None,
@@ -211,58 +198,80 @@ class Container(DeclarativeContainer):
     )
 
     are_events_on = Callable(bool, _s.nats_url)
-    database = Singleton(Database, database_pool, connect_timeout_s=_s.database_connect_timeout_s)
-    cache = Singleton(
-        Cache,
+    database: "Part[Database]" = Part(
+        "drive.db.database:Database", database_pool, connect_timeout_s=_s.database_connect_timeout_s
+    )
+    cache: "Part[Cache]" = Part(
+        "drive.cache.cache:Cache",
         Callable(_where_configured, _s.redis_url, redis),
         ttl_s=_s.cache_ttl_s,
         operation_timeout_s=_s.redis_operation_timeout_s,
     )
-    local_store = Singleton(LocalStore, _s.storage_path)
-    stores = Singleton(PoolStores, local_store, database, http_session, storage_path=_s.storage_path)
+    local_store: "Part[LocalStore]" = Part("drive.storage.local:LocalStore", _s.storage_path)
+    stores: "Part[PoolStores]" = Part(
+        "drive.storage.stores:PoolStores", local_store, database, http_session, storage_path=_s.storage_path
+    )
 
     # ── Services ─────────────────────────────────────────────────────────────────────────────────────────────────────
-    accounts_client = Singleton(AccountsClient, auth, permissions, accounts, cache)
-    realms_client = Singleton(RealmsClient, realms, cache)
-    ring_client = Singleton(RingClient, ring)
-    outbox = Singleton(Outbox)
-    trail = Singleton(Trail, Singleton(ActionLogsClient, action_logs), outbox)
-    authenticator = Singleton(
-        Authenticator, accounts_client, cache_ttl_s=_s.auth_cache_ttl_s, cache_entries=_s.auth_cache_entries
+    accounts_client: "Part[AccountsClient]" = Part(
+        "drive.clients.accounts:AccountsClient", auth, permissions, accounts, cache
     )
-    passcodes = Singleton(Passcodes, Singleton(Attempts))
-    bundle_access = Singleton(BundleAccess, passcodes, realms_client)
-    bundles = Singleton(Bundles, database, accounts_client, realms_client, passcodes, bundle_access)
-    files = Singleton(Files, database, bundle_access, realms_client)
-    file_permissions = Singleton(
-        Permissions, files, realms_client, Singleton(SocialCreditsClient, social_credits, cache)
+    realms_client: "Part[RealmsClient]" = Part("drive.clients.realms:RealmsClient", realms, cache)
+    ring_client: "Part[RingClient]" = Part("drive.clients.ring:RingClient", ring)
+    outbox: "Part[Outbox]" = Part("drive.clients.outbox:Outbox")
+    trail: "Part[Trail]" = Part(
+        "drive.http.trail:Trail", Part("drive.clients.action_logs:ActionLogsClient", action_logs), outbox
     )
-    references = Singleton(References, database)
-    folders = Singleton(Folders, database)
-    pools = Singleton(Pools, database)
-    recycling = Singleton(Recycling, database, accounts_client, pools)
-    billing = Singleton(
-        Billing,
+    authenticator: "Part[Authenticator]" = Part(
+        "drive.http.auth:Authenticator",
+        accounts_client,
+        cache_ttl_s=_s.auth_cache_ttl_s,
+        cache_entries=_s.auth_cache_entries,
+    )
+    passcodes: "Part[Passcodes]" = Part("drive.bundles.passcodes:Passcodes", Part("drive.bundles.attempts:Attempts"))
+    bundle_access: "Part[BundleAccess]" = Part("drive.bundles.access:BundleAccess", passcodes, realms_client)
+    bundles: "Part[Bundles]" = Part(
+        "drive.bundles.service:Bundles", database, accounts_client, realms_client, passcodes, bundle_access
+    )
+    files: "Part[Files]" = Part("drive.files.service:Files", database, bundle_access, realms_client)
+    file_permissions: "Part[Permissions]" = Part(
+        "drive.files.permissions:Permissions",
+        files,
+        realms_client,
+        Part("drive.clients.social_credits:SocialCreditsClient", social_credits, cache),
+    )
+    references: "Part[References]" = Part("drive.references.service:References", database)
+    folders: "Part[Folders]" = Part("drive.folders.service:Folders", database)
+    pools: "Part[Pools]" = Part("drive.pools.service:Pools", database)
+    recycling: "Part[Recycling]" = Part("drive.files.recycling:Recycling", database, accounts_client, pools)
+    billing: "Part[Billing]" = Part(
+        "drive.billing.service:Billing",
         database,
         accounts_client,
         base_mib_by_tier=Dict(
             {0: _s.quota_base_mib, 1: _s.quota_tier1_mib, 2: _s.quota_tier2_mib, 3: _s.quota_tier3_mib}
         ),
     )
-    orders = Singleton(
-        Orders,
+    orders: "Part[Orders]" = Part(
+        "drive.billing.orders:Orders",
         database=database,
         accounts=accounts_client,
-        payments=Singleton(PaymentsClient, payments),
-        wallets=Singleton(WalletsClient, wallets),
+        payments=Part("drive.clients.payments:PaymentsClient", payments),
+        wallets=Part("drive.clients.wallets:WalletsClient", wallets),
         price_per_gib=_s.quota_price_per_gib,
         currency=_s.quota_currency,
         lifetime_s=_s.quota_order_lifetime_s,
         deadline_s=_deadline_s,
     )
-    feed = Singleton(Feed, ring_client, outbox, min_bytes=_s.progress_min_bytes, interval_s=_s.progress_interval_s)
-    limits = Singleton(
-        Limits,
+    feed: "Part[Feed]" = Part(
+        "drive.uploads.feed:Feed",
+        ring_client,
+        outbox,
+        min_bytes=_s.progress_min_bytes,
+        interval_s=_s.progress_interval_s,
+    )
+    limits: "Part[Limits]" = Part(
+        "drive.uploads.limits:Limits",
         file_bytes=_s.upload_max_bytes,
         direct_bytes=_s.upload_direct_max_bytes,
         chunk_bytes=_s.upload_chunk_bytes,
@@ -270,9 +279,9 @@ class Container(DeclarativeContainer):
         chunks_max=_s.upload_chunks_max,
         lifetime_s=_s.upload_lifetime_s,
     )
-    hashes = Singleton(RunningHashes)
-    uploads = Singleton(
-        Uploads,
+    hashes: "Part[RunningHashes]" = Part("drive.uploads.hashes:RunningHashes")
+    uploads: "Part[Uploads]" = Part(
+        "drive.uploads.service:Uploads",
         database=database,
         stores=stores,
         accounts=accounts_client,
@@ -286,33 +295,43 @@ class Container(DeclarativeContainer):
         default_pool_id=_s.default_pool_id,
         are_events_on=are_events_on,
     )
-    tus_uploads = Singleton(
-        TusUploads, database=database, stores=stores, uploads=uploads, hashes=hashes, feed=feed, limits=limits
+    tus_uploads: "Part[TusUploads]" = Part(
+        "drive.uploads.tus:TusUploads",
+        database=database,
+        stores=stores,
+        uploads=uploads,
+        hashes=hashes,
+        feed=feed,
+        limits=limits,
     )
 
     # ── What answers: HTTP, and gRPC where it is listened for ────────────────────────────────────────────────────────
-    handlers = List(
-        Singleton(
-            HealthHandlers,
-            essential=Dict(database=database),
-            helpful=Dict(
-                {
-                    "redis": cache,
-                    "pass": Singleton(Peer, channels, _s.pass_endpoint),
-                    "ring": Singleton(Peer, channels, _s.ring_endpoint),
-                }
-            ),
+    health = Part[object](
+        "drive.http.health:HealthHandlers",
+        essential=Dict(database=Part("drive.http.health:Pooled", database_pool, database.provider)),
+        helpful=Dict(
+            {
+                "redis": Part(
+                    "drive.http.health:Pooled", Callable(_where_configured, _s.redis_url, redis), cache.provider
+                ),
+                "pass": Part("drive.http.health:Peer", channels, _s.pass_endpoint),
+                "ring": Part("drive.http.health:Peer", channels, _s.ring_endpoint),
+            }
         ),
-        Singleton(DocsHandlers),
-        Singleton(FileHandlers, files, stores, recycling, trail, file_permissions, references),
-        Singleton(UploadHandlers, uploads),
-        Singleton(TusHandlers, tus_uploads),
-        Singleton(UploadTaskHandlers, Singleton(UploadHistory, database)),
-        Singleton(FolderHandlers, folders, trail),
-        Singleton(PoolHandlers, pools, recycling, trail),
-        Singleton(BillingHandlers, billing, orders, trail),
-        Singleton(BundleHandlers, bundles, trail),
     )
+    handlers = List(
+        health,
+        Part("drive.http.docs:DocsHandlers"),
+        Part("drive.files.handlers:FileHandlers", files, stores, recycling, trail, file_permissions, references),
+        Part("drive.uploads.handlers:UploadHandlers", uploads),
+        Part("drive.uploads.handlers:TusHandlers", tus_uploads),
+        Part("drive.uploads.handlers:UploadTaskHandlers", Part("drive.uploads.history:UploadHistory", database)),
+        Part("drive.folders.handlers:FolderHandlers", folders, trail),
+        Part("drive.pools.handlers:PoolHandlers", pools, recycling, trail),
+        Part("drive.billing.handlers:BillingHandlers", billing, orders, trail),
+        Part("drive.bundles.handlers:BundleHandlers", bundles, trail),
+    )
+    """Who answers the routes of drive/routes.py; each is imported and built by the first request for it."""
     rpc_server: "Singleton[RpcServer]" = Singleton(
         _rpc_server,
         database,

@@ -1,5 +1,6 @@
 """Log lines: JSON on stdout, or readable ones on a terminal."""
 
+import json
 import logging
 import os
 import sys
@@ -68,9 +69,8 @@ def _rendering(*, readable: bool) -> list[Any]:
 
 
 def _json(event: dict[str, Any], **_: Any) -> str:
-    import msgspec
-
-    return msgspec.json.encode(event, enc_hook=str).decode()
+    # json and not msgspec, which would be imported by the line that says that a process has begun
+    return json.dumps(event, default=str, ensure_ascii=False, separators=(",", ":"))
 
 
 class _ToStructlog(logging.Handler):

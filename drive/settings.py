@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import FrozenInstanceError, dataclass, field, fields
+from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -63,9 +64,19 @@ def _setting(default: Any, doc: str, *, original: str = "", secret: bool = False
     return field(default=default, repr=not secret, metadata={"doc": doc, "original": original, "least": least})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class _Signature:
+    """What `Settings` takes, for whoever looks at that (`validate`)."""
+
+    def __get__(self, _settings: object, cls: type) -> Signature:
+        known = [Parameter(one.name, Parameter.KEYWORD_ONLY, default=one.default) for one in fields(cls)]
+        return Signature(known)
+
+
+@dataclass(init=False, repr=False, eq=False)  # what it would generate for so many fields takes 0.8 MiB
 class Settings:
-    """One field per setting. Sizes are bytes (`_bytes`) or MiB (`_mib`), times seconds (`_s`)."""
+    """One field per setting; none changes. Sizes are bytes (`_bytes`) or MiB (`_mib`), times seconds (`_s`)."""
+
+    __signature__ = _Signature()
 
     profile: str = _setting(
         "", "Which defaults the settings have: empty for these, original for those of the original service."
@@ -271,11 +282,38 @@ class Settings:
     log_level: str = _setting("info", "debug, info, warning or error.")
     log_format: str = _setting("auto", "json, console, or auto: console on a terminal.")
 
-    def __post_init__(self) -> None:
-        """Give every client without an endpoint of its own that of pass."""
-        for one in fields(self):
-            if one.name.endswith("_endpoint") and not getattr(self, one.name):
-                object.__setattr__(self, one.name, self.pass_endpoint)
+    def __init__(self, **values: Any) -> None:
+        """Take settings by name; the others have their defaults, and a client without an endpoint that of pass.
+
+        Raises:
+            TypeError: there is no such setting.
+
+        """
+        known = {one.name for one in fields(self)}
+        for name in values.keys() - known:
+            raise TypeError(f"there is no setting {name!r}")
+        self.__dict__.update(values)
+        for name in known:
+            if name.endswith("_endpoint") and not getattr(self, name):
+                self.__dict__[name] = self.pass_endpoint
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Settings):
+            return NotImplemented
+        return all(getattr(self, one.name) == getattr(other, one.name) for one in fields(self))
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, one.name) for one in fields(self)))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{one.name}={getattr(self, one.name)!r}" for one in fields(self) if one.repr)
+        return f"Settings({shown})"
 
 
 def load(environ: Mapping[str, str] = os.environ, *, file: Path | None = None) -> Settings:

@@ -11,10 +11,7 @@ from drive.http.answers import answer
 from drive.http.auth import account_of
 from drive.http.bodies import read_json
 from drive.http.params import Params
-from drive.http.routes import UUID_PATTERN, Route
 from drive.http.trail import Trail
-
-_ORDER = f"/api/billing/orders/{{id:{UUID_PATTERN}}}"
 
 
 class BillingHandlers:
@@ -24,22 +21,6 @@ class BillingHandlers:
         self._billing = billing
         self._orders = orders
         self._trail = trail
-
-    def routes(self) -> list[Route]:
-        """Return what is served here."""
-        return [
-            Route("GET", "/api/billing/quota", self.quota),
-            Route("GET", "/api/billing/quota/records", self.records),
-            Route("GET", "/api/billing/usage", self.usage),
-            Route("GET", f"/api/billing/usage/{{poolId:{UUID_PATTERN}}}", self.pool_usage),
-            Route("GET", "/api/billing/offers", self.offers),
-            Route("GET", "/api/billing/orders", self.orders),
-            Route("POST", "/api/billing/orders", self.create_order),
-            Route("GET", _ORDER, self.order),
-            Route("DELETE", _ORDER, self.cancel_order),
-            Route("POST", f"{_ORDER}/pay", self.pay_order),
-            Route("POST", f"{_ORDER}/settle", self.settle_order),
-        ]
 
     async def quota(self, request: web.Request) -> web.Response:
         """Show how much the account may store."""

@@ -10,11 +10,8 @@ from drive.http.answers import answer
 from drive.http.auth import account_of
 from drive.http.bodies import read_json
 from drive.http.params import MOST_TAKE, Page, Params
-from drive.http.routes import UUID_PATTERN, Access, Route
 from drive.http.trail import Trail
 from drive.http.visitors import visitor_of
-
-_ID = f"{{id:{UUID_PATTERN}}}"
 
 
 class BundleHandlers:
@@ -23,17 +20,6 @@ class BundleHandlers:
     def __init__(self, bundles: Bundles, trail: Trail) -> None:
         self._bundles = bundles
         self._trail = trail
-
-    def routes(self) -> list[Route]:
-        """Return what is served here."""
-        return [
-            Route("GET", "/api/bundles/me", self.mine),
-            Route("GET", "/api/bundles/by-slug/{slug}", self.shown_by_slug, Access.ANYBODY),
-            Route("GET", f"/api/bundles/{_ID}", self.shown, Access.ANYBODY),
-            Route("POST", "/api/bundles", self.create),
-            Route("PUT", f"/api/bundles/{_ID}", self.change),
-            Route("DELETE", f"/api/bundles/{_ID}", self.delete),
-        ]
 
     async def mine(self, request: web.Request) -> web.Response:
         """List the account's bundles."""

@@ -52,7 +52,7 @@ def _check(command: str, container: Container) -> int:
     from drive.cli.validate import check
 
     try:
-        check(container)
+        check(container, importing=False)  # what no setting can change, `drive validate` has checked
     except DriveError as error:
         report(command, error.message)
         return _IS_WRONG

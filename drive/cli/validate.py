@@ -8,23 +8,24 @@ from drive.containers import Container
 from drive.errors import Code, DriveError
 from drive.lazy import ContainerError, Endpoint, Graph, validate
 from drive.settings import Settings, load
-from drive.worker_container import WorkerContainer
 
 
 def validate_container(settings_file: Path | None) -> int:
     """Say that the container is in order, or fail with all that is wrong with it. Opens and connects nothing."""
+    from drive.worker_container import WorkerContainer  # which the check of `drive serve` has no part in
+
     settings = load(file=settings_file)
     container = WorkerContainer(settings=settings)
-    check(container)
+    check(container, importing=True)
     count = len(Graph(container).providers)
     logs.write_line(f"The container is in order: {count} providers, {len(_endpoints(settings))} endpoints.")
     return 0
 
 
-def check(container: Container) -> None:
-    """Raise what is wrong with a container as an error of the command line."""
+def check(container: Container, *, importing: bool) -> None:
+    """Raise what is wrong with a container as an error of the command line; see `validate` for `importing`."""
     try:
-        validate(container)
+        validate(container, importing=importing)
     except ContainerError as error:
         raise DriveError(Code.VALIDATION_ERROR, str(error)) from error
     _check_certificates(container.settings())

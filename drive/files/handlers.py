@@ -19,7 +19,6 @@ from drive.http.auth import account_of
 from drive.http.bodies import read_json
 from drive.http.downloads import Download, send, type_to_send
 from drive.http.params import MOST_TAKE, Params
-from drive.http.routes import Access, Route
 from drive.http.trail import Trail
 from drive.http.visitors import visitor_of
 from drive.references.service import References
@@ -49,25 +48,6 @@ class FileHandlers:
         self._trail = trail
         self._permissions = permissions
         self._references = references
-
-    def routes(self) -> list[Route]:
-        """Return what is served here; fixed names come before ids."""
-        return [
-            Route("GET", "/api/files/me", self.mine),
-            Route("POST", "/api/files/batches/delete", self.delete_batch),
-            Route("DELETE", "/api/files/me/recycle", self.purge_own),
-            Route("DELETE", "/api/files/recycle", self.purge_all),
-            Route("GET", "/api/files/{id}", self.download, Access.ANYBODY),
-            Route("GET", "/api/files/{id}/info", self.info, Access.ANYBODY),
-            Route("PATCH", "/api/files/{id}/name", self.rename),
-            Route("PUT", "/api/files/{id}/marks", self.mark),
-            Route("PUT", "/api/files/{id}/meta", self.describe),
-            Route("PUT", "/api/files/{id}/permission", self.permit),
-            Route("GET", "/api/files/{id}/references", self.references, Access.ANYBODY),
-            Route("POST", "/api/files/{id}/recycle", self.recycle),
-            Route("DELETE", "/api/files/{id}/recycle", self.restore),
-            Route("DELETE", "/api/files/{id}", self.delete),
-        ]
 
     async def mine(self, request: web.Request) -> web.Response:
         """List the account's files."""

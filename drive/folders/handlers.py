@@ -13,7 +13,6 @@ from drive.http.answers import answer
 from drive.http.auth import account_of
 from drive.http.bodies import read_json
 from drive.http.params import Params
-from drive.http.routes import Route
 from drive.http.trail import Trail
 
 _MOST_QUERY_CHARS = 1024
@@ -25,19 +24,6 @@ class FolderHandlers:
     def __init__(self, folders: Folders, trail: Trail) -> None:
         self._folders = folders
         self._trail = trail
-
-    def routes(self) -> list[Route]:
-        """Return what is served here."""
-        return [
-            Route("GET", "/api/index/browse", self.browse),
-            Route("GET", "/api/index/all", self.everything),
-            Route("GET", "/api/index/unindexed", self.unindexed),
-            Route("GET", "/api/index/search", self.search),
-            Route("POST", "/api/index/create", self.create),
-            Route("POST", "/api/index/move/{indexId}", self.move),
-            Route("DELETE", "/api/index/remove/{indexId}", self.remove),
-            Route("DELETE", "/api/index/clear-path", self.clear),
-        ]
 
     async def browse(self, request: web.Request) -> web.Response:
         """List a folder's files and the folders in it."""

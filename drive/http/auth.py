@@ -11,7 +11,7 @@ from aiohttp import web
 from drive.cache.flights import Flights
 from drive.clients.accounts import Account, AccountsClient
 from drive.errors import Code, DriveError
-from drive.http.routes import Access, Handler, Route
+from drive.http.routes import Access, Handler
 
 _ACCOUNT = web.RequestKey("account", Account)
 _AUTHENTICATOR = web.RequestKey["Authenticator"]("authenticator")
@@ -88,21 +88,21 @@ def _from_header(request: web.Request) -> str | None:
     return token.strip() if scheme.lower() in _SCHEMES else None
 
 
-def guard(route: Route, authenticator: Authenticator) -> Handler:
-    """Return the route's handler behind its access rule."""
+def guard(handler: Handler, access: Access, authenticator: Authenticator) -> Handler:
+    """Return a handler behind an access rule."""
 
     async def for_account(request: web.Request) -> web.StreamResponse:
         account = await authenticator.identify(request)
         if account is None:
             raise DriveError(Code.UNAUTHORIZED, "Authentication is required. Send Authorization: Bearer <token>.")
         request[_ACCOUNT] = account
-        return await route.handler(request)
+        return await handler(request)
 
     async def for_anybody(request: web.Request) -> web.StreamResponse:
         request[_AUTHENTICATOR] = authenticator
-        return await route.handler(request)
+        return await handler(request)
 
-    return for_account if route.access is Access.ACCOUNT else for_anybody
+    return for_account if access is Access.ACCOUNT else for_anybody
 
 
 def account_of(request: web.Request) -> Account:

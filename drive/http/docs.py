@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from drive.http.routes import ROUTES, Access, Route
+from drive.http.routes import ROUTES, Route
 
 # Nothing but what stands in the page itself runs or is shown, and it asks nobody but this server.
 _POLICY = (
@@ -50,13 +50,6 @@ class DocsHandlers:
 
     def __init__(self) -> None:
         self._made: dict[str, Made] = {}
-
-    def routes(self) -> list[Route]:
-        """Return what is served here."""
-        return [
-            Route("GET", "/openapi.json", self.document, Access.ANYBODY),
-            Route("GET", "/docs", self.page, Access.ANYBODY),
-        ]
 
     async def document(self, request: web.Request) -> web.Response:
         """Describe the API, in OpenAPI 3.1."""

@@ -57,7 +57,7 @@ class Served:
     @property
     def tag(self) -> str:
         """The package that serves it."""
-        package = package_of(self.route).rpartition(".")[2]
+        package = self.route.package.rpartition(".")[2]
         return "service" if package == "http" else package
 
 
@@ -94,13 +94,13 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
 
 def operation_of(route: Route) -> Operation:
     """Return what is said of a route, in the module `operations` beside its handler."""
-    described = import_module(f"{package_of(route)}.operations").OPERATIONS
+    described = import_module(f"{route.package}.operations").OPERATIONS
     return cast("Operation", described[f"{route.method} {plain_path(route.path)}"])
 
 
-def package_of(route: Route) -> str:
-    """Return the package that a route's handler stands in."""
-    return route.handler.__module__.rpartition(".")[0]
+def _method(route: Route) -> Any:
+    module, _, name = route.handlers.partition(":")
+    return getattr(getattr(import_module(module), name), route.name)
 
 
 def plain_path(path: str) -> str:
@@ -111,7 +111,7 @@ def plain_path(path: str) -> str:
 def _limits(served: Iterable[Served]) -> Mapping[type, Mapping[str, Schema]]:
     """Return what the types of bodies do not say of their fields, as each package's `operations` has it."""
     limits: dict[type, Mapping[str, Schema]] = {}
-    for package in {package_of(one.route) for one in served}:
+    for package in {one.route.package for one in served}:
         limits |= getattr(import_module(f"{package}.operations"), "LIMITS", {})
     return limits
 
@@ -134,7 +134,7 @@ def _answer_types(operation: Operation) -> Iterator[tuple[str, Any]]:
 
 def _operation(one: Served, schemas: Schemas) -> dict[str, Any]:
     operation = one.operation
-    summary = (one.route.handler.__doc__ or operation.id).partition("\n")[0]
+    summary = (_method(one.route).__doc__ or operation.id).partition("\n")[0]
     parts: dict[str, Any] = {
         "operationId": operation.id,
         "tags": [one.tag],

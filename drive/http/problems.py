@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
 import structlog
 from aiohttp import hdrs, http_exceptions, web
 from aiohttp.typedefs import Handler
@@ -158,6 +157,8 @@ def _message(request: web.Request, error: web.HTTPException) -> str:
 
 def _from_body(request: web.Request, error: Exception) -> DriveError | None:
     """Return the client's part in it: its body is not what its headers or our types say. None for anything else."""
+    import msgspec
+
     if isinstance(error, msgspec.DecodeError) and _has_body(request):
         return invalid(*_wrong_field(str(error)))
     if _is_undecodable(request, error) or _is_too_deep(error):

@@ -17,6 +17,7 @@ class Access(Enum):
 
     ACCOUNT = "those who have signed in"
     ANYBODY = "anybody; a token is looked at where there is one"
+    OPEN = "anybody; no token is looked at"
 
 
 class Route(NamedTuple):
@@ -24,8 +25,16 @@ class Route(NamedTuple):
 
     method: str
     path: str
-    handler: Handler
+    handlers: str
+    """Whose method answers: `package.module:Class`, by which the container knows it."""
+    name: str
+    """The method's name."""
     access: Access = Access.ACCOUNT
+
+    @property
+    def package(self) -> str:
+        """The package of whoever answers, which describes the route, too."""
+        return self.handlers.partition(":")[0].rpartition(".")[0]
 
 
 ROUTES = web.AppKey[Sequence[Route]]("routes")

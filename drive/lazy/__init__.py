@@ -1,9 +1,9 @@
 """Dependency injection whose dependencies cost nothing until they are used.
 
 Providers for dependency-injector's declarative containers: `Stub` for a gRPC service, `Once` for a connection pool or
-anything else that is opened by awaiting, `lifespan` to close what was opened. `validate` finds what is wrong with a
-container before the first request does, `warm` opens all of it at once, `override` replaces parts of it in tests.
-Nothing here imports the rest of `drive`.
+anything else that is opened by awaiting, `Part` for an object whose class is imported when it is made, `lifespan` to
+close what was opened. `validate` finds what is wrong with a container before the first request does, `warm` opens all
+of it at once, `override` replaces parts of it in tests. Nothing here imports the rest of `drive`.
 """
 
 import importlib
@@ -15,6 +15,7 @@ from drive.lazy.endpoint import Endpoint, EndpointError
 from drive.lazy.lifespan import lifespan
 from drive.lazy.modules import load
 from drive.lazy.once import Lazy, Once
+from drive.lazy.part import Part, load_parts
 from drive.lazy.stub import Stub
 
 if TYPE_CHECKING:
@@ -35,11 +36,13 @@ __all__ = [
     "Lazy",
     "Once",
     "OverrideError",
+    "Part",
     "Problem",
     "Stub",
     "Tls",
     "lifespan",
     "load",
+    "load_parts",
     "override",
     "validate",
     "warm",

@@ -1,6 +1,7 @@
 """Find what is wrong with a container before the first request does."""
 
 import functools
+import importlib
 import inspect
 import pkgutil
 import re
@@ -21,6 +22,7 @@ from drive.lazy.channels import Channels
 from drive.lazy.endpoint import Endpoint, EndpointError
 from drive.lazy.graph import Graph, Provider, needed, resolved, walk
 from drive.lazy.once import Once
+from drive.lazy.part import Named, Part
 from drive.lazy.stub import Stub
 
 _ABSTRACT: Final = (
@@ -56,6 +58,9 @@ class Problem:
         return f"{self.path}: {self.what}. {self.hint}"
 
 
+_AS_IT_IS: Final = "Write package.module:Class, as it is"
+
+
 class ContainerError(Exception):
     """All that is wrong with a container."""
 
@@ -65,17 +70,25 @@ class ContainerError(Exception):
         self.problems = problems
 
 
-def validate(container: containers.Container) -> None:
+def validate(container: containers.Container, *, importing: bool = True) -> None:
     """Check every provider: nothing undefined, no cycle, arguments that fit, endpoints, stub classes and TLS files.
 
     Nothing is opened or connected, and no generated module imported. Settings that endpoints depend on are read.
     Where something may be right and only running it would tell, it is not reported.
+
+    Args:
+        container: what to check.
+        importing: whether to import the classes of all `Part`s, so that their arguments are checked, too. Without it
+            a class that nobody has imported is looked for in its module's source: what a service that starts has
+            time for, where a test has done the rest.
 
     Raises:
         ContainerError: with all problems.
 
     """
     inspection = _Inspection(Graph(container))
+    if importing:
+        inspection.import_parts()
     inspection.run()
     if inspection.problems:
         raise ContainerError(inspection.problems)
@@ -90,6 +103,15 @@ class _Inspection:
         self._injected = _injected(graph)
         self._useless: set[Provider] = set()  # they, or what they need, have a problem: they cannot be called
         self._source_of = functools.cache(_source_of)
+        self._unimportable: dict[str, Exception] = {}  # by module
+
+    def import_parts(self) -> None:
+        named: list[Any] = [one.provides for one in self._graph.providers if isinstance(one, Part)]
+        for module in {one.module for one in named if one is not None}:
+            try:
+                importlib.import_module(module)
+            except Exception as error:  # noqa: BLE001 - whatever keeps it from being imported is for the report
+                self._unimportable[module] = error
 
     def run(self) -> None:
         for cycle in self._graph.cycles():
@@ -120,7 +142,7 @@ class _Inspection:
         elif isinstance(provider, Once):
             yield from _wrong_once(provider)
         elif isinstance(provider, providers.BaseSingleton | providers.BaseResource):
-            yield from _misfit(provider.provides, provider.args, provider.kwargs)
+            yield from self._wrong_part(provider) if isinstance(provider, Part) else _misfit_of(provider)
             if inspect.isclass(provider.provides) and issubclass(provider.provides, Channels):
                 yield from self._missing_files(provider)
         elif isinstance(provider, providers.Factory | providers.Callable):
@@ -160,7 +182,7 @@ class _Inspection:
         module, _, name = path.partition(":")
         source = self._source_of(module)
         if source is None:
-            yield f"there is no module {module!r}", _nearest_module(module)
+            yield f"there is no module {module!r}", _nearest_module(module, "Write package.module_pb2_grpc:ServiceStub")
             return
         classes = re.findall(r"^class (\w+Stub)\b", source, re.MULTILINE)
         if source and not re.search(rf"\b{re.escape(name or '?')}\b", source):
@@ -174,6 +196,29 @@ class _Inspection:
             and re.search(rf"^class {name}\b", source, re.MULTILINE)
         ):
             yield f"{name} is no stub", _nearest(name, classes)
+
+    def _wrong_part(self, provider: Provider) -> Wrong:
+        named = provider.provides
+        if named is None:
+            yield "it is empty", "Write Part('package.module:Class', …)"
+        elif named.module in self._unimportable:
+            error = self._unimportable[named.module]
+            yield f"{named.module} cannot be imported ({type(error).__name__})", str(error)
+        elif not named.is_imported:
+            yield from self._wrong_source(named)
+        else:
+            made = _made_by(provider)
+            if made is None:
+                yield f"{named.module} has no {named.__name__!r}", _AS_IT_IS
+            else:
+                yield from _misfit(made, provider.args, provider.kwargs)
+
+    def _wrong_source(self, named: Named) -> Wrong:
+        source = self._source_of(named.module)
+        if source is None:
+            yield f"there is no module {named.module!r}", _nearest_module(named.module, _AS_IT_IS)
+        elif source and not re.search(rf"\b{named.__name__}\b", source):
+            yield f"{named.module} has no {named.__name__!r}", _AS_IT_IS
 
     def _wrong_methods(self, path: str, names: tuple[str, ...]) -> Wrong:
         """Look for the methods in the generated class, as the generator writes them."""
@@ -307,6 +352,10 @@ def _name_of(made: Any) -> str:
     return str(getattr(made, "__name__", type(made).__name__))
 
 
+def _misfit_of(provider: Provider) -> Wrong:
+    yield from _misfit(provider.provides, provider.args, provider.kwargs)
+
+
 def _absent_attribute(provider: Provider) -> Wrong:
     """Check `settings.provided.x` against the class of what is provided, where that is known."""
     source, name = provider.provides, provider.name
@@ -323,11 +372,19 @@ def _classes_given(provider: Provider) -> Iterator[type]:
     elif type(provider) is providers.Object:
         yield type(provider())
     elif not isinstance(provider, providers.Dependency):
-        made = getattr(provider, "provides", None)
+        made = _made_by(provider)
         if inspect.isclass(made):
             yield made
         elif inspect.isfunction(made) and inspect.isclass(annotated := _return_type(made)):
             yield from _with_subclasses(annotated)
+
+
+def _made_by(provider: Provider) -> Any:
+    """Return the class or function that a provider calls; None where it has none, or none that is imported."""
+    made = getattr(provider, "provides", None)
+    if isinstance(made, Named):
+        return getattr(sys.modules[made.module], made.__name__, None) if made.is_imported else None
+    return made
 
 
 def _with_subclasses(cls: Any) -> Iterator[type]:
@@ -409,13 +466,13 @@ def _spec(module: str) -> ModuleSpec | None:
     return spec
 
 
-def _nearest_module(module: str) -> str:
+def _nearest_module(module: str, otherwise: str) -> str:
     package, dot, name = module.rpartition(".")
     spec = _spec(package) if package else None
     path = (spec and spec.submodule_search_locations) or []
     beside = pkgutil.iter_modules(path if dot else None)
     nearest = get_close_matches(name, [one.name for one in beside if name.isidentifier()], n=1)
-    return f"Did you mean {package}{dot}{nearest[0]}?" if nearest else "Write package.module_pb2_grpc:ServiceStub"
+    return f"Did you mean {package}{dot}{nearest[0]}?" if nearest else otherwise
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -8,7 +8,6 @@ from drive.files.interfaces import Count
 from drive.files.recycling import Recycling
 from drive.http.answers import answer
 from drive.http.auth import account_of
-from drive.http.routes import UUID_PATTERN, Route
 from drive.http.trail import Trail
 from drive.pools.service import Pools
 
@@ -20,13 +19,6 @@ class PoolHandlers:
         self._pools = pools
         self._recycling = recycling
         self._trail = trail
-
-    def routes(self) -> list[Route]:
-        """Return what is served here."""
-        return [
-            Route("GET", "/api/pools", self.listed),
-            Route("DELETE", f"/api/pools/{{id:{UUID_PATTERN}}}/recycle", self.purge),
-        ]
 
     async def listed(self, request: web.Request) -> web.Response:
         """List the pools that the account can upload to."""

@@ -4,17 +4,15 @@ Plain files rather than an object-store library, for what only files give: chunk
 completing an upload copies nothing; locks that a crash releases; and sendfile.
 """
 
-import asyncio
 import contextlib
 import errno
 import fcntl
 import hashlib
 import os
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
 from drive.storage.interfaces import (
     BodyTooLongError,
@@ -25,10 +23,8 @@ from drive.storage.interfaces import (
     Upload,
 )
 from drive.storage.space import space_errors
+from drive.storage.writer import Writer, in_thread
 
-T = TypeVar("T")
-
-_WRITE_BYTES = 1024 * 1024  # handed to the disk at a time: fewer thread switches, and memory that stays small
 _READ_BYTES = 1024 * 1024
 _UNBOUNDED_BYTES = 2**63 - 1
 
@@ -53,7 +49,7 @@ class LocalStore:
     async def part(self, upload: Upload, *, offset: int, most_bytes: int) -> AsyncIterator["LocalPart"]:
         """Lock a part of a staged upload for a block, against other processes too."""
         with space_errors():
-            fd = await _in_thread(_open_for_writing, self._staging / upload.object_id, undo=os.close)
+            fd = await in_thread(_open_for_writing, self._staging / upload.object_id, undo=os.close)
         try:
             _lock(fd, offset, most_bytes)
             yield LocalPart(fd, offset, most_bytes)
@@ -63,21 +59,21 @@ class LocalStore:
     async def promote(self, upload: Upload, *, tags: list[str], known: Content | None) -> Content:  # noqa: ARG002
         """Make a staged upload the object, and return what it is."""
         with space_errors():
-            return await _in_thread(self._promote, upload.object_id, known, upload.size_bytes)
+            return await in_thread(self._promote, upload.object_id, known, upload.size_bytes)
 
     async def discard(self, object_id: str) -> None:
         """Forget a staged upload, if there is one."""
-        await _in_thread(_unlink, self._staging / object_id)
+        await in_thread(_unlink, self._staging / object_id)
 
     async def staged(self) -> list[str]:
         """Return the object ids of all staged uploads."""
-        return await _in_thread(_names, self._staging)
+        return await in_thread(_names, self._staging)
 
     async def read(self, name: str) -> AsyncIterator[bytes]:
         """Give an object's bytes."""
-        fd = await _in_thread(os.open, self.path(name), os.O_RDONLY | os.O_CLOEXEC, undo=os.close)
+        fd = await in_thread(os.open, self.path(name), os.O_RDONLY | os.O_CLOEXEC, undo=os.close)
         try:
-            while piece := await _in_thread(os.read, fd, _READ_BYTES):
+            while piece := await in_thread(os.read, fd, _READ_BYTES):
                 yield piece
         finally:
             os.close(fd)
@@ -87,12 +83,12 @@ class LocalStore:
         final = self.path(name)
         new = final.with_name(f"{name}.new")  # where a crash leaves it, the check for orphans finds it
         with space_errors():
-            fd = await _in_thread(_open_for_writing, new, undo=os.close)
+            fd = await in_thread(_open_for_writing, new, undo=os.close)
             try:
                 _lock(fd, 0, 0)
-                await _in_thread(os.ftruncate, fd, 0)
+                await in_thread(os.ftruncate, fd, 0)
                 size_bytes = await LocalPart(fd, 0, _UNBOUNDED_BYTES).write(body)
-                await _in_thread(_rename_durably, new, final)
+                await in_thread(_rename_durably, new, final)
             except BaseException:
                 _unlink(new)
                 raise
@@ -102,12 +98,12 @@ class LocalStore:
 
     async def delete(self, name: str) -> None:
         """Delete an object, if it is there."""
-        await _in_thread(_unlink, self.path(name))
+        await in_thread(_unlink, self.path(name))
 
     async def stored(self) -> AsyncIterator[list[StoredObject]]:
         """Give all that is stored, a folder at a time."""
-        for folder in await _in_thread(_folders, self._objects):
-            yield await _in_thread(_stored, folder)
+        for folder in await in_thread(_folders, self._objects):
+            yield await in_thread(_stored, folder)
 
     def _promote(self, object_id: str, known: Content | None, expected_bytes: int) -> Content:
         staged, final = self._staging / object_id, self.path(object_id)
@@ -141,53 +137,16 @@ class LocalPart:
         """Write a body into it, durably, and return its size."""
         with space_errors():
             size = await self._write_body(body, hasher)
-            await _in_thread(os.fdatasync, self._fd)
+            await in_thread(os.fdatasync, self._fd)
         return size
 
     async def _write_body(self, body: AsyncIterator[bytes], hasher: Hasher | None) -> int:
-        waiting: list[bytes] = []
-        waiting_bytes = size = 0
-        async for piece in body:
-            waiting.append(piece)
-            waiting_bytes += len(piece)
-            if size + waiting_bytes > self._most_bytes:
-                raise BodyTooLongError
-            if waiting_bytes >= _WRITE_BYTES:
-                await _in_thread(_write_pieces, self._fd, waiting, self._offset + size, hasher)
-                size += waiting_bytes
-                waiting, waiting_bytes = [], 0
-        if waiting:
-            await _in_thread(_write_pieces, self._fd, waiting, self._offset + size, hasher)
-        return size + waiting_bytes
-
-
-def _write_pieces(fd: int, pieces: list[bytes], offset: int, hasher: Hasher | None) -> None:
-    data = b"".join(pieces)
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(fd, view, offset)
-        offset += written
-        view = view[written:]
-    if hasher is not None:
-        hasher.update(data)
-
-
-async def _in_thread(function: Callable[..., T], *args: object, undo: Callable[[T], object] | None = None) -> T:
-    """Run in a thread and, if cancelled, wait for it all the same: what it works on must not be closed under it.
-
-    `undo` is given a result that the cancelled caller never sees.
-    """
-    work = asyncio.get_running_loop().run_in_executor(None, function, *args)
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        while not work.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([work])
-        # Asking for the exception marks it as seen; the cancellation is what the caller is told.
-        if not work.cancelled() and work.exception() is None and undo is not None:
-            undo(work.result())
-        raise
+        async with Writer(self._fd, self._offset, hasher) as writer:
+            async for piece in body:
+                if writer.size_bytes + len(piece) > self._most_bytes:
+                    raise BodyTooLongError
+                await writer.take(piece)
+        return writer.size_bytes
 
 
 def _open_for_writing(file: Path) -> int:

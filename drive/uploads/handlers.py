@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from aiohttp import hdrs, web
@@ -14,19 +14,21 @@ from drive.http.answers import answer
 from drive.http.auth import account_of
 from drive.http.bodies import file_part, read_json
 from drive.http.params import MOST_TAKE, Params
-from drive.http.routes import Access, Handler, Route
+from drive.http.tus import PATH, VERSION
 from drive.uploads.history import ORDERS, STATUSES, UploadHistory
 from drive.uploads.interfaces import CreateUpload, Message, Task, TaskStatus
 from drive.uploads.service import Uploads
 from drive.uploads.tus import TusUploads
-from drive.uploads.tus_headers import ALGORITHMS, EXTENSIONS, VERSION, Checksum, byte_count, checksum, metadata
+from drive.uploads.tus_headers import ALGORITHMS, EXTENSIONS, Checksum, byte_count, checksum, metadata
+
+if TYPE_CHECKING:
+    from drive.http.routes import Handler
 
 _DIRECT_DEFAULT_TYPE = "application/octet-stream"
 _VISIBILITIES = [it.value for it in Visibility]
 _LISTED_DEFAULT = 50
 _RECENT_DEFAULT = 10
 
-_TUS = "/api/files/tus"
 _TUS_TYPE = "application/offset+octet-stream"
 _TUS_DEFAULT_NAME = "Unnamed"
 _METHOD_OVERRIDE = "X-HTTP-Method-Override"
@@ -38,18 +40,6 @@ class UploadHandlers:
 
     def __init__(self, uploads: Uploads) -> None:
         self._uploads = uploads
-
-    def routes(self) -> list[Route]:
-        """Return what is served here."""
-        return [
-            Route("POST", "/api/files/upload/direct", self.direct),
-            Route("POST", "/api/files/upload/create", self.create),
-            Route("POST", r"/api/files/upload/chunk/{taskId}/{chunkIndex:\d{1,9}}", self.chunk),
-            Route("POST", "/api/files/upload/complete/{taskId}", self.complete),
-            Route("GET", "/api/files/upload/progress/{taskId}", self.progress),
-            Route("GET", "/api/files/upload/resume/{taskId}", self.progress),
-            Route("DELETE", "/api/files/upload/task/{taskId}", self.cancel),
-        ]
 
     async def create(self, request: web.Request) -> web.Response:
         """Begin an upload."""
@@ -104,16 +94,6 @@ class UploadTaskHandlers:
     def __init__(self, history: UploadHistory) -> None:
         self._history = history
 
-    def routes(self) -> list[Route]:
-        """Return what is served here."""
-        return [
-            Route("GET", "/api/files/upload/stats", self.statistics),
-            Route("GET", "/api/files/upload/tasks", self.listed),
-            Route("GET", "/api/files/upload/tasks/recent", self.recent),
-            Route("GET", "/api/files/upload/tasks/{taskId}/details", self.details),
-            Route("DELETE", "/api/files/upload/tasks/cleanup", self.clean_up),
-        ]
-
     async def listed(self, request: web.Request) -> web.Response:
         """List the account's uploads."""
         with Params(request.query) as params:
@@ -162,16 +142,6 @@ class TusHandlers:
             hdrs.METH_DELETE: self.cancel,
         }
 
-    def routes(self) -> list[Route]:
-        """Return what is served here."""
-        collections = [_TUS, f"{_TUS}/"]
-        upload = f"{_TUS}/{{uploadId}}"
-        return [
-            *(Route("OPTIONS", path, self.options, Access.ANYBODY) for path in (*collections, upload)),
-            *(Route("POST", path, self.create) for path in collections),
-            *(Route(method, upload, self.dispatch) for method in (*self._methods, hdrs.METH_POST)),
-        ]
-
     async def options(self, _request: web.Request) -> web.Response:
         """Tell what is spoken here."""
         headers = {
@@ -209,7 +179,7 @@ class TusHandlers:
             checksum=_checksum(request),
         )
         # Relative, for the client to resolve: a proxy may serve this path under another one.
-        location = task.id if request.path.endswith("/") else f"{_TUS.rpartition('/')[2]}/{task.id}"
+        location = task.id if request.path.endswith("/") else f"{PATH.rpartition('/')[2]}/{task.id}"
         return web.Response(status=201, headers={"Location": location, **_state(task)})
 
     async def look(self, request: web.Request) -> web.Response:
@@ -237,14 +207,6 @@ class TusHandlers:
         """End an upload without a file."""
         await self._uploads.cancel(account_of(request), request.match_info["uploadId"])
         return web.Response(status=204)
-
-
-async def send_tus_version(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the version to whatever a client of tus is answered, errors too: a receiver of `on_response_prepare`."""
-    if request.path == _TUS or request.path.startswith(f"{_TUS}/"):
-        response.headers["Tus-Resumable"] = VERSION
-        if response.status == web.HTTPPreconditionFailed.status_code:
-            response.headers["Tus-Version"] = VERSION
 
 
 def _check_version(request: web.Request) -> None:

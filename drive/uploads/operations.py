@@ -23,10 +23,10 @@ from drive.http.describe import (
     uuid,
 )
 from drive.http.params import MOST_TAKE
+from drive.http.tus import VERSION
 from drive.uploads.history import ORDERS, STATUSES
 from drive.uploads.interfaces import CreatedUpload, CreateUpload, Message, UploadProgress
 from drive.uploads.tasks import BriefTask, ListedTask, Statistics, TaskDetails
-from drive.uploads.tus_headers import VERSION
 
 LIMITS: dict[type, dict[str, Schema]] = {
     CreateUpload: {

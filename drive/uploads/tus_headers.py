@@ -10,7 +10,6 @@ from typing import Any
 
 from drive.errors import Code, DriveError, invalid
 
-VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,termination,checksum,expiration"
 
 _DIGESTS: dict[str, Callable[..., Any]] = {"sha1": hashlib.sha1, "sha256": hashlib.sha256, "md5": hashlib.md5}

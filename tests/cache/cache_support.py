@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
-from drive.cache import Cache, close_redis, open_redis
+from drive.cache.cache import Cache
+from drive.cache.redis import close_redis, open_redis
 from drive.lazy import Lazy
 
 OPTIONS: dict[str, Any] = {

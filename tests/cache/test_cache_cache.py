@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from drive.cache import Cache, close_redis, open_redis
+from drive.cache.cache import Cache
+from drive.cache.redis import close_redis, open_redis
 from drive.names import client_name
 
 

@@ -10,7 +10,7 @@ from cache_support import Loader, opened
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from drive.cache import Cache
+from drive.cache.cache import Cache
 from drive.embedded import EmbeddedValkey
 from drive.errors import Code, DriveError
 

@@ -10,7 +10,8 @@ from uuid import uuid4
 
 import asyncpg
 
-from drive.db import Database, close_pool, open_pool
+from drive.db.database import Database
+from drive.db.pool import close_pool, open_pool
 from drive.lazy import Lazy
 
 OPTIONS: dict[str, Any] = {

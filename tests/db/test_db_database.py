@@ -10,7 +10,7 @@ import pytest_asyncio
 from db_support import eventually, opened, sessions, watching
 from structlog.testing import capture_logs
 
-from drive.db import Connection, Database
+from drive.db.database import Connection, Database
 from drive.errors import Code, DriveError
 
 ADD = "insert into quota_records (account_id, name, quota_mib) values ($1, $2, $3)"

@@ -7,7 +7,7 @@ import asyncpg
 import pytest_asyncio
 from db_support import eventually, opened, sessions, watching
 
-from drive.db import Database
+from drive.db.database import Database
 from drive.db.loader import Loader
 from drive.db.queries import Queries
 from drive.errors import Code, DriveError

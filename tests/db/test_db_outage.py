@@ -12,8 +12,9 @@ import pytest_asyncio
 from db_support import OPTIONS, eventually, opened, watching
 from structlog.testing import capture_logs
 
-from drive.db import Database, close_pool, open_pool
+from drive.db.database import Database
 from drive.db.migrate import migrate, pending
+from drive.db.pool import close_pool, open_pool
 from drive.embedded import EmbeddedPostgres
 from drive.errors import Code, DriveError
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from drive.db import close_pool, open_pool
+from drive.db.pool import close_pool, open_pool
 
 JSON = st.recursive(
     st.none()

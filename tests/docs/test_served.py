@@ -11,8 +11,8 @@ from support.api import Api
 
 from drive.containers import Container
 from drive.http.openapi import document
-from drive.http.routes import Route
 from drive.lazy import lifespan
+from drive.routes import ROUTES
 from drive.settings import Settings
 
 TABLE = tomllib.loads(Path(__file__).with_name("served.toml").read_text())
@@ -28,10 +28,6 @@ VARIABLES = {
 }
 
 
-def routes() -> list[Route]:
-    return [route for handlers in Container(settings=Settings()).handlers() for route in handlers.routes()]
-
-
 def requests(table: set[str]) -> list[tuple[str, str]]:
     """Return the method and a path for each line of the table."""
     return [(method, filled(path)) for method, _, path in (line.partition(" ") for line in sorted(table))]
@@ -44,7 +40,7 @@ def filled(path: str) -> str:
 def test_exactly_the_listed_routes_are_described() -> None:
     """The document is made of the route table: what it has is served, and what is served it has."""
     described = {
-        f"{method.upper()} {path}" for path, methods in document(routes())["paths"].items() for method in methods
+        f"{method.upper()} {path}" for path, methods in document(ROUTES)["paths"].items() for method in methods
     }
     assert described == ACCOUNT | PUBLIC
     assert ACCOUNT.isdisjoint(PUBLIC)

@@ -34,7 +34,7 @@ LOADED_AT_START = {
     "yarl": "aiohttp's: URLs",
     "dependency_injector": "the ground under drive.lazy",
     "structlog": "log lines",
-    "msgspec": "JSON with types",
+    "msgspec": "JSON with types; where somebody asked who was not signed in",
 }
 # structlog and dependency-injector import some of these wherever they find them, which costs every process 5 to 20 MiB.
 NEVER_INSTALLED = {"rich", "pyyaml", "pydantic", "pydantic-settings", "fastapi", "starlette", "werkzeug"}
@@ -115,6 +115,19 @@ async def test_probes_import_nothing_heavy_and_the_first_real_request_does(telli
 
     assert (await telling_serve.api.upload(b"content"))["size"] == 7
     assert {"grpc", "google.protobuf", "redis", "asyncpg"} <= await modules_of(telling_serve)
+
+
+async def test_a_probed_service_holds_no_code_of_what_it_may_have_to_do(telling_serve: Serve) -> None:
+    """Handlers, services and clients are wired, and imported by the first request for one of them."""
+    nobody = telling_serve.api.signed_in_as(None)
+    assert [(await nobody.get(path)).status for path in ("/alive", "/health", "/")] == [200, 200, 404]
+    modules = await modules_of(telling_serve)
+    domains = {"files", "uploads", "folders", "bundles", "pools", "billing", "references", "clients", "storage"}
+    assert [name for name in modules if name.startswith(tuple(f"drive.{one}" for one in domains))] == []
+    assert "msgspec" not in modules
+
+    assert (await telling_serve.api.get("/api/files/me")).status == 200
+    assert {"drive.files.service", "msgspec"} <= await modules_of(telling_serve)
 
 
 async def test_the_event_loop_never_waits_for_a_heavy_import(settings: Settings) -> None:

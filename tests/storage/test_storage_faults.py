@@ -10,13 +10,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from storage_support import CONTENT, Staged, body_of, content_of, open_files, promote, write
 from support.waiting import eventually
 
-from drive.storage import local
+from drive.storage import local, writer
 from drive.storage.interfaces import StoreBusyError, StoreFullError
 from drive.storage.local import LocalStore
 
@@ -147,13 +148,13 @@ class Held:
         return done
 
 
-@pytest.mark.parametrize("name", ["_open_for_writing", "_write_pieces"])
+@pytest.mark.parametrize(("module", "name"), [(local, "_open_for_writing"), (writer, "_write_pieces")])
 async def test_a_cancelled_write_waits_for_its_thread_before_it_closes_the_file(
-    store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str
 ) -> None:
     """A file that is closed under a thread may be another one by then; one that nobody closes is lost."""
-    held = Held(getattr(local, name))
-    monkeypatch.setattr(local, name, held)
+    held = Held(getattr(module, name))
+    monkeypatch.setattr(module, name, held)
     writing = asyncio.create_task(write(store, "object", CONTENT))
     await eventually(held.began.is_set)
     writing.cancel()
@@ -164,6 +165,45 @@ async def test_a_cancelled_write_waits_for_its_thread_before_it_closes_the_file(
     held.go.set()
     await asyncio.wait([writing])
     assert writing.cancelled()
+    assert open_files(tmp_path) == []
+
+
+async def test_more_of_a_body_is_taken_while_a_thread_writes(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(writer._write_pieces)
+    monkeypatch.setattr(writer, "_write_pieces", held)
+    taken = 0
+
+    async def arriving() -> Any:
+        nonlocal taken
+        for _ in range(8):
+            yield bytes(512 * 1024)
+            taken += 1
+
+    writing = asyncio.create_task(store.write("object", arriving(), mime_type="text/plain"))
+    await eventually(held.began.is_set)
+    await eventually(lambda: taken == 3)  # and the fourth is not let go before the first two are written
+    held.go.set()
+
+    assert await writing == 4 * 1024 * 1024
+    assert store.path("object").read_bytes() == bytes(4 * 1024 * 1024)
+
+
+async def test_a_body_that_breaks_off_while_the_disk_fails_is_what_is_told(
+    store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(writer, "_write_pieces", fail)
+
+    async def breaking() -> Any:
+        yield bytes(2 * 1024 * 1024)
+        raise ConnectionResetError("the client is gone")
+
+    with pytest.raises(ConnectionResetError, match="the client is gone"):
+        await store.write("object", breaking(), mime_type="text/plain")
     assert open_files(tmp_path) == []
 
 
