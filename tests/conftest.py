@@ -13,12 +13,11 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
 from support.api import Api
-from support.rows import Rows, connected, default_pool, reset
+from support.rows import New, Rows, as_new, connected, reset
 
 from drive.containers import Container
 from drive.peers import Peers, serve_peers
@@ -43,10 +42,10 @@ def migrate_database() -> Callable[[str], Awaitable[object]]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def new_pool(shared_database_url: str) -> dict[str, Any]:
-    """Give the row of the pool of every new database."""
+async def new_database(shared_database_url: str) -> New:
+    """Give what every new database has."""
     async with connected(shared_database_url) as rows:
-        return await default_pool(rows)
+        return await as_new(rows)
 
 
 @pytest_asyncio.fixture
@@ -55,7 +54,7 @@ async def database_url(
     postgres_server_url: str,
     template_database_url: str,
     shared_database_url: str,
-    new_pool: dict[str, Any],
+    new_database: New,
 ) -> AsyncIterator[str]:
     """Give a database as the migrations leave it.
 
@@ -68,7 +67,7 @@ async def database_url(
         return
     yield shared_database_url
     async with connected(shared_database_url) as rows:
-        await reset(rows, new_pool)
+        await reset(rows, new_database)
 
 
 @pytest_asyncio.fixture

@@ -56,7 +56,8 @@ async def slow_pass(serve: Serve, settings: Settings, peers: Peers) -> AsyncIter
 @asynccontextmanager
 async def slow_ring(serve: Serve, settings: Settings, peers: Peers) -> AsyncIterator[None]:
     """A packet waits for ring, and others wait behind it."""
-    await until(lambda: len(peers.world.packets) == 2, "ring was told of the first upload")
+    last = "task.completed"
+    await until(lambda: any(it.type == last for it in peers.world.packets), "ring was told of all of the first upload")
     peers.world.faults["RingService.PushWebSocketPacket"] = Fault(delay_s=60)
     for content in (b"one", b"two", b"three"):
         await serve.api.upload(content)

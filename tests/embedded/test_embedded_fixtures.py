@@ -5,6 +5,7 @@ import pytest
 import redis
 
 
+@pytest.mark.own_database
 @pytest.mark.parametrize("_time", ["first", "second"])
 async def test_each_test_has_a_migrated_database_of_its_own(_time: str, database_url: str) -> None:
     """The migrations' tables are there, and no table of another test."""

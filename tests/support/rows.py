@@ -1,6 +1,7 @@
 """The database, looked at and changed from outside of the application."""
 
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import uuid4
 
@@ -179,10 +180,21 @@ where (i.file_created_at, i.file_name, i.file_size_bytes, i.is_recycled)
 """
 
 
-async def default_pool(rows: Rows) -> dict[str, Any]:
-    """Return the row of the pool of every new database."""
-    row: dict[str, Any] = await rows.fetchval("select to_jsonb(pools) from pools where id = $1", POOL_ID)
-    return row
+_RELATIONS = "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """What every new database has: the row of its pool, and its tables."""
+
+    pool: dict[str, Any]
+    tables: frozenset[str]
+
+
+async def as_new(rows: Rows) -> New:
+    """Look at a database that nobody has used."""
+    pool = await rows.fetchval("select to_jsonb(pools) from pools where id = $1", POOL_ID)
+    return New(pool, frozenset(row["relname"] for row in await rows.fetch(_RELATIONS)))
 
 
 async def empty(rows: Rows) -> None:
@@ -191,13 +203,22 @@ async def empty(rows: Rows) -> None:
     await rows.execute("; ".join([*deletions, f"delete from pools where id <> '{POOL_ID}'"]))
 
 
-async def reset(rows: Rows, pool: dict[str, Any]) -> None:
-    """Leave the database as the migrations do, with this pool; whoever else is still connected is gone then."""
+async def reset(rows: Rows, new: New) -> None:
+    """Leave the database as the migrations do; whoever else is still connected is gone then.
+
+    Raises:
+        AssertionError: there are other tables than in a new one; those that are too many are dropped.
+
+    """
     others = "datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()"
     await rows.execute(f"select pg_terminate_backend(pid, 10000) from pg_stat_activity where {others}")
+    tables = {row["relname"] for row in await rows.fetch(_RELATIONS)}
+    for table in tables - new.tables:
+        await rows.execute(f'drop table "{table}" cascade')
+    assert tables == new.tables, "the test changed the schema: mark it own_database"
     await empty(rows)
     await rows.execute("delete from pools")
-    await rows.execute("insert into pools select (jsonb_populate_record(null::pools, $1)).*", pool)
+    await rows.execute("insert into pools select (jsonb_populate_record(null::pools, $1)).*", new.pool)
 
 
 async def staged_as(rows: Rows, task_id: str) -> str:

@@ -204,6 +204,7 @@ class TestDatabase:
         async with database_pool.acquire(timeout=1) as again:
             assert again is connection
 
+    @pytest.mark.own_database
     async def test_what_commits_has_a_database_of_its_own(self, database_url: str, postgres_server_url: str) -> None:
         import asyncpg
 
