@@ -1,6 +1,8 @@
 """A database that is not there, goes away and comes back."""
 
 import asyncio
+import os
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -164,10 +166,31 @@ async def test_a_server_that_never_answers_costs_the_connect_timeout() -> None:
             assert 0.2 < time.monotonic() - began_s < 1.0
 
 
-async def test_migrating_an_absent_server_is_unavailable() -> None:
+NO_ADDRESSES = (
+    "postgresql://drive:pa/ss@host/drive",  # what is before the slash is taken for a port
+    "postgresql://drive@127.0.0.1:99999/drive",
+    "postgresql://drive@a..b/drive",
+)
+
+
+@pytest.mark.parametrize("url", NO_ADDRESSES)
+async def test_what_is_no_address_is_unavailable_and_tells_no_password(url: str) -> None:
+    with capture_logs() as logs:
+        async with opened(url) as database:
+            with pytest.raises(DriveError, match="The database cannot be reached") as caught:
+                await database.fetchval("select 1")
+
+    assert caught.value.code is Code.UNAVAILABLE
+    assert (caught.value.__cause__, caught.value.retry_after_s) == (None, 2)
+    assert [line["event"] for line in logs] == [UNREACHABLE]
+    assert "pa" not in str(logs[0]["error"])
+
+
+@pytest.mark.parametrize("url", ["postgresql://drive:secret@/drive?host=/nowhere", *NO_ADDRESSES])
+async def test_migrating_an_absent_server_is_unavailable(url: str) -> None:
     for action in (migrate, pending):
         with pytest.raises(DriveError) as caught:
-            await action("postgresql://drive:secret@/drive?host=/nowhere")
+            await action(url)
         assert caught.value.code is Code.UNAVAILABLE
 
 
@@ -194,8 +217,13 @@ async def test_closing_what_breaks_meanwhile_is_no_error(server: EmbeddedPostgre
     async with pool.acquire() as acquired:
         connection: Any = acquired
         wire = connection._transport.get_extra_info("socket")
-    wire.shutdown(socket.SHUT_WR)
-    with capture_logs() as logs:
-        await close_pool(pool)
+        backend = connection.get_server_pid()
+    os.kill(backend, signal.SIGSTOP)  # so that it cannot hang up before it is told goodbye
+    try:
+        wire.shutdown(socket.SHUT_WR)
+        with capture_logs() as logs:
+            await close_pool(pool)
+    finally:
+        os.kill(backend, signal.SIGCONT)
     assert pool.get_size() == 0
     assert [(line["event"], line["error"]) for line in logs] == [("Database connections lost", "BrokenPipeError")]

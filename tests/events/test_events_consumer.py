@@ -307,7 +307,7 @@ async def test_after_the_client_gave_up_messages_come_by_a_new_connection(
     container: WorkerContainer, jetstream: JetStreamContext
 ) -> None:
     handler = Handler()
-    async with at_work(consumer(container, handler)):
+    async with at_work(consumer(container, handler, ack_wait_s=1.0)):  # what the closed client was given, it kept
         await eventually(lambda: is_there(jetstream))
         client = container.nats().peek()
         assert client is not None
