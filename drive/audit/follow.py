@@ -11,7 +11,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from drive.audit.auditing import findings_so_far
-from drive.audit.inputs import STDIN, Input
+from drive.audit.inputs import STDIN, Input, InputError, is_no_text
 from drive.audit.model import Finding, Kind, Rules
 from drive.audit.reader import Intake
 from drive.audit.scan import Scanner
@@ -29,10 +29,11 @@ def follow(inputs: list[Input], store: Store, intake: Intake, rules: Rules, tell
     """
     told: set[tuple[Kind, Place | None]] = set()
     with ExitStack() as stack:
+        tails = []
+        for one in inputs:  # a pipe makes us wait here until somebody writes, which Ctrl-C must end
+            tails.append(Tail(one, store, intake))
+            stack.callback(tails[-1].close)
         stop = stack.enter_context(_stop_signal())
-        tails = [Tail(one, store, intake) for one in inputs]
-        for tail in tails:
-            stack.callback(tail.close)
         groups = _read(tails)
         store.index()
         while True:
@@ -99,21 +100,32 @@ class Tail:
         self._file = self._store.add_file(self._source)
 
     def _read_once(self) -> int:
-        if self.is_stream and (self.has_ended or not select.select([self.descriptor], [], [], 0)[0]):
+        if self.has_ended or (self.is_stream and not select.select([self.descriptor], [], [], 0)[0]):
             return 0
-        count = os.readv(self.descriptor, [self._scanner.room()])
+        room = self._scanner.room()
+        try:
+            count = os.readv(self.descriptor, [room])
+        except OSError as error:
+            return self._refuse(str(error.strerror))
+        if self._scanner.position == 0 and is_no_text(bytes(room[:count])):
+            return self._refuse("it is no text, and cannot be followed")
         self.has_ended = self.is_stream and count == 0
         return count
 
+    def _refuse(self, reason: str) -> int:
+        self._intake.refuse(InputError(f"{self._source.name}: {reason}"))
+        self.has_ended = True
+        return 0
+
     def _successor(self) -> int | None:
-        """Open the file that has the name now, if it is another, or was emptied."""
+        """Open the file that has the name now, if it is another, or was emptied, and if it is one that can be read."""
         if self.is_stream:
             return None
         ours = os.fstat(self.descriptor)
-        with suppress(FileNotFoundError):  # between two files
+        with suppress(OSError):  # between two files, say
             theirs = Path(self._source.name).stat()
             is_other = (ours.st_dev, ours.st_ino) != (theirs.st_dev, theirs.st_ino)
-            if is_other or ours.st_size < self._scanner.position:
+            if S_ISREG(theirs.st_mode) and (is_other or ours.st_size < self._scanner.position):
                 return os.open(self._source.name, os.O_RDONLY)
         return None
 

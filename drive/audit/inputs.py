@@ -1,5 +1,6 @@
 """Logs, wherever they are and however they are packed."""
 
+import fcntl
 import gzip
 import os
 import re
@@ -17,8 +18,20 @@ from typing import BinaryIO, Protocol
 
 STDIN = "-"
 RANGE_BYTES = 32 * 1024 * 1024
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_MAGIC_BYTES = 10
+_GZIP = re.compile(rb"\x1f\x8b")
+_ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")  # pzstd begins with a frame to be skipped
+# What would pass for a log without a line of ours, and what makes a text of it.
+_OTHERS = {
+    re.compile(rb"\xfd7zXZ\0"): "xz -dc",
+    re.compile(rb"BZh[1-9]1AY&SY"): "bzip2 -dc",
+    re.compile(rb"\x04\x22\x4d\x18"): "lz4 -dc",
+    re.compile(rb"PK\x03\x04"): "unzip -p",
+    re.compile(rb"LPKSHHRH"): "journalctl -o json --file",
+    re.compile(rb"\xff\xfe|\xfe\xff"): "iconv -f UTF-16",
+}
 _BLOCK_BYTES = 64 * 1024
+_PIPE_BYTES = 1024 * 1024
 
 # app.log.1, app.log.2.gz, app.log-20261124.zst, 0.log.20261124-035825.gz and app-2026-11-24.log are app.log's.
 _PACKED = re.compile(r"\.(?:gz|zst)$")
@@ -151,21 +164,51 @@ def _next_line(file: FileIO, position: int) -> int:
 
 def _is_packed(path: Path) -> bool:
     with path.open("rb", buffering=0) as file:
-        return file.read(4).startswith((_GZIP, _ZSTD))
+        return is_no_text(file.read(_MAGIC_BYTES))
+
+
+def is_no_text(start: bytes) -> bool:
+    """Tell from its first bytes whether a log must be unpacked, or worse, before it can be read."""
+    return any(magic.match(start) for magic in (_GZIP, _ZSTD, *_OTHERS))
 
 
 @contextmanager
 def _unpacked(file: BufferedReader) -> Iterator[Readable]:
     """Look at the first bytes, not at the name, for how it is packed."""
-    magic = file.peek(len(_ZSTD))
-    if magic.startswith(_GZIP):
+    start = file.peek(_MAGIC_BYTES)
+    if _GZIP.match(start):
         with gzip.GzipFile(fileobj=file) as text:
-            yield text
-    elif magic.startswith(_ZSTD):
+            yield _Gunzip(text)
+    elif _ZSTD.match(start):
         with _unzstd(file) as text:
             yield text
+    elif reader := next((reader for magic, reader in _OTHERS.items() if magic.match(start)), None):
+        raise OSError(f"it is no text: `{reader}` makes one of it, which can be piped into `drive audit`")
     else:
         yield file
+
+
+class _Gunzip:
+    """What comes out of gzip: all that does before it finds fault."""
+
+    def __init__(self, text: gzip.GzipFile) -> None:
+        self._text = text
+        self._fault: Exception | None = None
+
+    def readinto(self, room: memoryview, /) -> int:
+        done = 0
+        while done < len(room) and self._fault is None:
+            try:
+                count = self._text.readinto1(room[done:])
+            except (OSError, EOFError, zlib.error) as error:
+                self._fault = error
+            else:
+                done += count
+                if not count:
+                    break
+        if self._fault is not None and not done:
+            raise self._fault
+        return done
 
 
 @contextmanager
@@ -179,6 +222,7 @@ def _unzstd(file: BinaryIO) -> Iterator[Readable]:
             "the program `zstd` reads it, and is not installed: apt install zstd, brew install zstd"
         ) from error
     with process:
+        _widen(process)
         feeding = threading.Thread(target=_feed, args=(process, file))
         feeding.start()
         try:
@@ -186,6 +230,13 @@ def _unzstd(file: BinaryIO) -> Iterator[Readable]:
         finally:
             process.kill()
             feeding.join()
+
+
+def _widen(process: subprocess.Popen[bytes]) -> None:
+    """Let it unpack a block while the one before is searched, where the system allows a pipe to hold one."""
+    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+    with suppress(OSError, AttributeError):  # so many pipes have been widened already; or there is no such thing here
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _feed(process: subprocess.Popen[bytes], file: BinaryIO) -> None:

@@ -94,7 +94,7 @@ class _Reading:
         self._early.clear()
 
     def _open(self, place: Place, event: Event) -> None:
-        channel = self._process.channels.setdefault(event.endpoint, Channel(event.endpoint))
+        channel = self._channel(event.endpoint)
         if not channel.allowed and event.endpoint not in self._rules.endpoints:
             self._find(Kind.UNKNOWN_ENDPOINT, place, event, "was opened by {}")
         if event.max_connections not in channel.allowed:
@@ -106,6 +106,12 @@ class _Reading:
         else:
             channel.reopened += 1
 
+    def _channel(self, endpoint: str) -> Channel:
+        channels = self._process.channels
+        if endpoint not in channels:
+            channels[endpoint] = Channel(endpoint)
+        return channels[endpoint]
+
     def _create(self, channel: Channel, place: Place, event: Event) -> None:
         channel.created += 1
         if channel.created > 1:
@@ -115,7 +121,7 @@ class _Reading:
         self._check_laziness(place, event)
 
     def _close(self, event: Event) -> None:
-        channel = self._process.channels.setdefault(event.endpoint, Channel(event.endpoint))
+        channel = self._channel(event.endpoint)
         channel.closed[event.reason] += 1
         if channel.open:
             _, opened = channel.open.popleft()

@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 
 from drive.audit.events import UnreadableError, parse
-from drive.audit.inputs import STDIN, Input, InputError, ranges, reading
+from drive.audit.inputs import Input, InputError, ranges, reading
 from drive.audit.progress import Progress
 from drive.audit.scan import Hit, Scanner
 from drive.audit.store import Group, Place, Store
@@ -70,21 +70,22 @@ class Intake:
 def read_all(inputs: list[Input], store: Store, intake: Intake, progress: Progress) -> None:
     """Read logs to their end, several parts at a time. What cannot be read is noted, and the others are read.
 
-    The calling thread reads stdin, last: only there can Ctrl-C end the waiting for it.
+    The calling thread reads stdin and pipes, last: only there can Ctrl-C end the waiting for them.
     """
+    files = [one for one in inputs if one.size_bytes]
     reader = _Reader(store, intake, progress)
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     waiting: set[Future[None]] = set()
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for part in reader.parts([one for one in inputs if one.name != STDIN]):
+            for part in reader.parts(files):
                 waiting.add(pool.submit(part))
                 if len(waiting) >= threads * _WAITING_PER_THREAD:
                     waiting = _done(waiting, FIRST_COMPLETED)
             while waiting:
                 waiting = _done(waiting, FIRST_COMPLETED)
             for one in inputs:
-                if one.name == STDIN:
+                if one not in files:
                     reader.read_stream(store.add_file(one), one)
         except BaseException:
             reader.stop.set()

@@ -162,4 +162,4 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def _printable(text: str) -> str:
     """What stands in a log may have been written by anybody: nothing of it steers the terminal."""
-    return "".join(one if one.isprintable() else "?" for one in text)
+    return text if text.isprintable() else "".join(one if one.isprintable() else "?" for one in text)

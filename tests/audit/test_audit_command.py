@@ -1,12 +1,13 @@
 """`drive audit`, as an operator runs it."""
 
 import asyncio
+import gzip
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -278,6 +279,58 @@ async def test_following_goes_on_in_the_file_that_takes_the_name(tmp_path: Path)
         write(file, [creating(21254, 3)])
         await follower.told(f"{file}:1: created twice: {PASS} was created for the 4th time")
         assert await ended(follower) == 1
+
+
+SUCCESSORS: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda _: None,
+    "a folder": Path.mkdir,
+    "a link to itself": lambda name: name.symlink_to(name),
+    "a pipe": os.mkfifo,
+}
+
+
+@pytest.mark.parametrize("kind", SUCCESSORS)
+async def test_following_goes_on_in_the_old_file_where_its_name_is_taken_by_what_is_none(
+    kind: str, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "app.log", TWICE)
+    async with following(str(file)) as follower:
+        await follower.told(f"{file}:3: created twice")
+        old = file.rename(tmp_path / "app.log.1")
+        SUCCESSORS[kind](file)
+        append(old, creating(21254, 3))
+        await follower.told(f"{file}:4: created twice")
+        assert await ended(follower) == 1
+
+
+async def test_what_is_packed_cannot_be_followed_and_does_not_pass_for_clean() -> None:
+    finished = piped(gzip.compress(as_json(START).encode()), "--follow")
+    assert finished.returncode == 2
+    assert finished.stderr == b"drive audit: -: it is no text, and cannot be followed\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there /proc tells what a process does")
+@pytest.mark.parametrize("arguments", [[], ["--follow"]])
+async def test_the_waiting_for_whoever_writes_to_a_pipe_ends_with_ctrl_c(arguments: list[str], tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = await asyncio.create_subprocess_exec(*DRIVE, "audit", *arguments, str(pipe), env=environment())
+    try:
+        await until(lambda: waits(process.pid), "it has imported all, and waits")
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(10):
+            assert await process.wait() == 130
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def waits(pid: int) -> bool:
+    """Tell whether an audit has begun, and all of its threads sleep."""
+    stats = [task.joinpath("stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    has_begun = "_sqlite3" in Path(f"/proc/{pid}/maps").read_text()
+    return has_begun and all(stat.rpartition(")")[2].split()[0] == "S" for stat in stats)
 
 
 async def test_a_closing_that_may_still_come_is_no_finding_while_it_is_followed(tmp_path: Path) -> None:

@@ -59,6 +59,15 @@ def test_a_service_that_did_all_rightly_has_no_finding(tmp_path: Path) -> None:
     assert channel.created_at_us == process.started_at_us + 2_000_000
 
 
+def test_every_opening_and_closing_is_counted(tmp_path: Path) -> None:
+    idle = [record for n in range(2, 8, 2) for record in (closing(1, n), reopening(1, n + 1))]
+    report = audited(
+        write(tmp_path / "app.log", [listening(1, 0), creating(1, 1), *idle, closing(1, 9), closing(1, 9)])
+    )
+    channel = report.processes[0].channels[PASS]
+    assert (channel.created, channel.reopened, channel.closed, len(channel.open)) == (1, 3, {"idle": 5}, 0)
+
+
 START = listening(1, 0, started_s=-1)
 WRONG: dict[str, tuple[list[Record], list[tuple[str, str]]]] = {
     "created twice": ([START, creating(1, 1), closing(1, 2), creating(1, 3)], [("CREATED_TWICE", "app.log:4")]),
@@ -101,7 +110,21 @@ WRONG: dict[str, tuple[list[Record], list[tuple[str, str]]]] = {
         [creating(1, 1), listening(1, 5), creating(1, 6)],
         [("NEVER_CLOSED", "app.log:1")],
     ),
+    "never closed by the one that had the pid before, whose start is not in the log": (
+        [creating(1, -5, is_asked=False), listening(1, 0, started_s=-1), creating(1, 1)],
+        [("NEVER_CLOSED", "app.log:1")],
+    ),
     "more connections than the cap": ([START, creating(1, 1, max_connections=3)], [("CONNECTIONS", "app.log:2")]),
+    "more connections than the cap, told once for as many": (
+        [
+            START,
+            creating(1, 1, max_connections=3),
+            closing(1, 2),
+            reopening(1, 3) | {"max_connections": 3},
+            reopening(1, 4) | {"max_connections": 4},
+        ],
+        [("CONNECTIONS", "app.log:2"), ("CONNECTIONS", "app.log:5")],
+    ),
     "any number of connections": ([START, creating(1, 1, max_connections=0)], [("CONNECTIONS", "app.log:2")]),
 }
 
@@ -235,6 +258,8 @@ def processes(draw: st.DrawFn, pid: int) -> Planted:
     next(moments)
     lines = [(record | {"timestamp": moment(at)}, {kind}) for (record, kind), at in zip(steps, moments, strict=True)]
     _expect_open(lines)
+    if "twice" in faults:
+        next(kinds for record, kinds in lines if record["event"] == "Listening").add("UNEXPECTED")  # one is, of each
     return Planted(pid, lambda record: PREFIXES[prefix](FORMATS[form](record)), lines)
 
 
@@ -292,7 +317,7 @@ def test_what_is_planted_is_found_and_nothing_else(data: st.DataObject) -> None:
         texts.insert(data.draw(st.integers(0, len(texts))), (noise, set()))
     with TemporaryDirectory() as folder:
         files, expected = _written(Path(folder), texts, data)
-        report = audited(*data.draw(st.permutations(files)))
+        report = audited(*data.draw(st.permutations(files)), expected={"pass": 1})
         assert sorted(found(report)) == sorted(expected)
         assert report.unreadable == unreadable
         assert {process.group.pid for process in report.processes} == {one.pid for one in planted}

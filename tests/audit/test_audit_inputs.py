@@ -1,6 +1,8 @@
 """Logs that are packed, linked, cut, absent or large."""
 
+import bz2
 import gzip
+import lzma
 import os
 import shutil
 import subprocess
@@ -82,6 +84,54 @@ def test_what_only_looks_packed_is_told(content: bytes, tmp_path: Path) -> None:
     assert len(report.problems) == 1
 
 
+OTHERS: dict[str, tuple[bytes, str]] = {
+    "xz": (lzma.compress(b"text"), "xz -dc"),
+    "bzip2": (bz2.compress(b"text"), "bzip2 -dc"),
+    "lz4": (b"\x04\x22\x4d\x18text", "lz4 -dc"),
+    "zip": (b"PK\x03\x04text", "unzip -p"),
+    "journal": (b"LPKSHHRHtext", "journalctl -o json --file"),
+    "UTF-16": ("text".encode("utf-16"), "iconv -f UTF-16"),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_what_is_no_text_is_told_once_and_with_what_reads_it(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would pass for the log of another program, which is clean."""
+    content, reader = OTHERS[kind]
+    file = tmp_path / "app.log"
+    file.write_bytes(content)
+    monkeypatch.setattr(inputs, "RANGE_BYTES", 1)
+    report = audited(file)
+    assert report.status == 2
+    assert report.problems == [
+        f"{file}: it is no text: `{reader}` makes one of it, which can be piped into `drive audit`"
+    ]
+
+
+def test_a_log_in_plain_text_may_begin_with_whatever_a_packed_one_nearly_does(tmp_path: Path) -> None:
+    for start in (b"BZh9 is no bzip2", b"PK", b"_*M", b"\xef\xbb\xbf"):
+        file = write(tmp_path / "app.log", RECORDS)
+        file.write_bytes(start + b"\n" + file.read_bytes())
+        assert len(found(audited(file))) == len(TWICE)
+
+
+def test_zstd_that_begins_with_what_is_to_be_skipped_is_read(tmp_path: Path) -> None:
+    """As pzstd writes it."""
+    packed = packed_by_zstd(write(tmp_path / "app.log", RECORDS))
+    packed.write_bytes(b"\x50\x2a\x4d\x18\x04\0\0\0size" + packed.read_bytes())
+    assert len(found(audited(packed))) == len(TWICE)
+
+
+def test_a_small_log_by_gzip_that_was_cut_is_read_to_where_it_was(tmp_path: Path) -> None:
+    packed = packed_by_gzip(write(tmp_path / "app.log", RECORDS))
+    for content in (packed.read_bytes()[:-8], packed.read_bytes()[:-8] + bytes(8)):
+        packed.write_bytes(content)
+        report = audited(packed)
+        assert (report.status, len(report.problems), len(report.findings)) == (2, 1, len(TWICE))
+
+
 def test_without_the_program_zstd_the_message_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +167,13 @@ def test_a_file_without_a_newline_at_its_end_and_an_empty_one_are_read(tmp_path:
     file.write_text("\n".join(as_json(record) for record in RECORDS[:3]))
     (tmp_path / "empty.log").touch()
     assert found(audited(file, tmp_path / "empty.log")) == [("CREATED_TWICE", "app.log:3")]
+
+
+def test_lines_may_end_as_those_of_windows_do(tmp_path: Path) -> None:
+    file = write(tmp_path / "app.log", RECORDS)
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    report = audited(file)
+    assert (len(found(report)), report.unreadable) == (len(TWICE), 0)
 
 
 def test_large_files_are_read_in_parts_that_lose_and_double_nothing(
