@@ -515,11 +515,11 @@ CREATE INDEX files_deleted_of_account ON public.files USING btree (account_id) W
 
 CREATE INDEX files_expiring ON public.files USING btree (expired_at) WHERE ((expired_at IS NOT NULL) AND (deleted_at IS NULL));
 
-CREATE INDEX files_of_account_by_date ON public.files USING btree (account_id, pool_id, is_marked_recycle, is_indexed, created_at DESC, id) WHERE (deleted_at IS NULL);
+CREATE INDEX files_of_account_by_date ON public.files USING btree (account_id, pool_id, is_marked_recycle, is_indexed, created_at DESC, id) INCLUDE (name) WHERE (deleted_at IS NULL);
 
 CREATE INDEX files_of_account_by_name ON public.files USING btree (account_id, pool_id, is_marked_recycle, is_indexed, name, id) WHERE (deleted_at IS NULL);
 
-CREATE INDEX files_of_account_by_size ON public.files USING btree (account_id, pool_id, is_marked_recycle, is_indexed, size_bytes, id) WHERE (deleted_at IS NULL);
+CREATE INDEX files_of_account_by_size ON public.files USING btree (account_id, pool_id, is_marked_recycle, is_indexed, size_bytes, id) INCLUDE (name) WHERE (deleted_at IS NULL);
 
 CREATE INDEX files_of_any_bundle ON public.files USING btree (bundle_id) WHERE (bundle_id IS NOT NULL);
 

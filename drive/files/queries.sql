@@ -41,30 +41,34 @@ returning id;
 -- A page of an account's files: all, or those that are in no folder. The total comes with every row, and with a row of
 -- nulls where the page is empty. What is put in comes from fixed tables.
 -- $1 account, $2 pool, $3 recycled, $4 part of the name, $5 offset, $6 take
-with total as (
-    select case
-        when $4::text is not null then (
-            select count(*) from files f
-            where account_id = $1 and deleted_at is null and is_marked_recycle = $3
-                and ($2::uuid is null or pool_id = $2) and is_indexed = any({kinds}) and {match}
-        )
-        else (
-            select coalesce(sum(case when $3 then {recycled_count} else {count} end), 0)::bigint from usage
-            where account_id = $1 and ($2::uuid is null or pool_id = $2)
-        )
-    end as total
-),
+with total as ({total}),
 page as (
     select f.id, row_number() over (order by {order}) as place
-    from ({first_files}) f
-    order by {order}
-    offset $5 limit $6
+    from (select f.* from ({first_files}) f order by {order} offset $5 limit $6) f
 )
 select total.total, d.*
 from total
 left join page on true
 left join file_details d on d.id = page.id
 order by page.place;
+
+-- name: kept_total
+-- Parameters as of `mine`.
+select coalesce(sum(case when $3 then {recycled_count} else {count} end), 0)::bigint as total from usage
+where account_id = $1 and ($2::uuid is null or pool_id = $2)
+
+-- name: counted_total
+-- Pool by pool, as `first_files` reads them: so it is the account's part of an index that is looked through, however few
+-- accounts there are among all files. Parameters as of `mine`.
+select coalesce(sum(counted.files), 0)::bigint as total
+from usage u
+cross join unnest({kinds}) as kind (is_indexed)
+cross join lateral (
+    select count(*) as files from files f
+    where f.account_id = $1 and f.pool_id = u.pool_id and f.is_marked_recycle = $3 and f.is_indexed = kind.is_indexed
+        and f.deleted_at is null and {match}
+) counted
+where u.account_id = $1 and ($2::uuid is null or u.pool_id = $2)
 
 -- name: first_files
 -- An account's files in order, at least as many as the page ends after. Each order's index has them pool by pool, and those

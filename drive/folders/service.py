@@ -9,7 +9,7 @@ from drive.db.database import Database, unique_or
 from drive.db.queries import load_queries
 from drive.errors import Code, DriveError, invalid, not_found
 from drive.files.interfaces import CloudFile
-from drive.files.lists import ORDER_BY, Filter, files_in_folders, files_of_account, filled
+from drive.files.lists import ORDER_BY, Filter, files_in_folders, files_of_account, filled, matching
 from drive.files.service import deletion
 from drive.folders.interfaces import Browsed, Cleared, Created, Everything, FileIndex, Found, Moved, Removed
 from drive.folders.paths import normalise
@@ -18,7 +18,6 @@ from drive.ids import is_id
 QUERIES = load_queries(__package__)
 
 # How a part is looked for among all files, where it is the fourth parameter, and among the entries of a folder.
-_IN_NAME = "($4::text is null or position(lower($4) in lower(f.name)) > 0)"
 _IN_ANY_TEXT = """(
     position(lower($4::text) in lower(f.name)) > 0
     or position(lower($4) in lower(f.description)) > 0
@@ -106,7 +105,7 @@ class Folders:
 
     async def everything(self, account_id: UUID, view: View) -> Everything:
         """Return a page of the files of all folders; one that is in several comes several times."""
-        listed = await self._in_folders(account_id, view, _IN_NAME)
+        listed = await self._in_folders(account_id, view, matching(view.part))
         return Everything(files=listed.entries, total_count=listed.total)
 
     async def search(self, account_id: UUID, query: str, path: str | None, view: View) -> Found:
