@@ -1,4 +1,4 @@
-"""What this process calls itself where it connects to."""
+"""What this process calls itself where it connects to, and its version."""
 
 import os
 import re
@@ -19,3 +19,13 @@ def client_name(role: str, pid: int | None = None) -> str:
     """
     head, tail = f"drive-{role}@", f":{pid or os.getpid()}"
     return f"{head}{_UNUSUAL.sub('_', os.uname().nodename)[: _MOST_BYTES - len(head + tail)]}{tail}"
+
+
+def version() -> str:
+    """Return the version that is installed; `unknown` where Drive runs from its sources, and nobody has."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("drive")
+    except metadata.PackageNotFoundError:
+        return "unknown"

@@ -94,8 +94,12 @@ def _write(text: str) -> bool:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of the port, or of an address in brackets
+        is_url = False
+    if not is_url:
         raise argparse.ArgumentTypeError("must be a URL such as http://127.0.0.1:9100/metrics")
     return text
 

@@ -115,8 +115,10 @@ async def _connected(url: str) -> "AsyncIterator[Connection[Record]]":
     settings = {"application_name": client_name("migrate")}
     try:
         connection = await asyncpg.connect(url, timeout=_CONNECT_TIMEOUT_S, server_settings=settings)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         raise unavailable("The database") from error
+    except (ValueError, OverflowError):  # of an address that is none; its text can be part of a password
+        raise unavailable("The database") from None
     try:
         yield connection
     finally:

@@ -36,6 +36,9 @@ class Outage:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             self.note(error)
             raise unavailable("The database") from error
+        except (ValueError, OverflowError) as error:  # of an address that is none; its text can be part of a password
+            self.note(error)
+            raise unavailable("The database") from None
 
     @contextmanager
     def asking(self, connection: "PoolConnectionProxy[Record]", query: str) -> Iterator[None]:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any, cast
 
 import msgspec
@@ -17,6 +16,7 @@ from drive.errors import Code
 from drive.http.describe import ID, Answer, FileBody, Operation, Parameter, PlainBody, Schema
 from drive.http.routes import UUID_PATTERN, Access, Route
 from drive.http.schemas import Schemas
+from drive.names import version
 
 _VARIABLE = re.compile(r"\{(\w+)(?::((?:[^{}]|\{[^{}]*\})*))?\}")
 _SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}, {"query": []}]
@@ -79,7 +79,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         paths.setdefault(one.path, {})[one.route.method.lower()] = _operation(one, schemas)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Drive", "version": version("drive"), "description": _ABOUT},
+        "info": {"title": "Drive", "version": version(), "description": _ABOUT},
         "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in served)],
         "paths": paths,

@@ -35,21 +35,32 @@ class Backlog:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._asking = asyncio.Lock()
-        self._asked_at_s: float | None = None
+        self._counting: asyncio.Task[None] | None = None
+        self._counted_at_s: float | None = None
         self._waiting: Waiting | None = None
 
     async def waiting(self) -> Waiting | None:
         """Return what waits; None where the database does not tell, or was not used yet: this does not open it."""
         if not self._database.is_open:
             return None
-        async with self._asking:
-            if self._asked_at_s is None or time.monotonic() - self._asked_at_s > _KEPT_FOR_S:
-                self._waiting = await self._asked()
-                self._asked_at_s = time.monotonic()
-            return self._waiting
+        if self._counted_at_s is None or time.monotonic() - self._counted_at_s > _KEPT_FOR_S:
+            if self._counting is None:
+                self._counting = asyncio.create_task(self._count(), name="count jobs")
+            # In a task: where the database is frozen, cancelling what was asked takes as long as giving up on it.
+            done, _ = await asyncio.wait([self._counting], timeout=_TIMEOUT_S)
+            if not done:
+                return None
+            done.pop().result()
+        return self._waiting
 
-    async def _asked(self) -> Waiting | None:
+    async def _count(self) -> None:
+        try:
+            self._waiting = await self._counted()
+            self._counted_at_s = time.monotonic()
+        finally:
+            self._counting = None
+
+    async def _counted(self) -> Waiting | None:
         import asyncpg
 
         try:

@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import version
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,6 +16,7 @@ from drive.monitor.endpoints import Addresses, caps, connections, endpoints_of
 from drive.monitor.linux import Address
 from drive.monitor.metrics import DURATION_BOUNDS_S, METRICS
 from drive.monitor.metrics import Metric as Declared
+from drive.names import version
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -46,7 +46,7 @@ class Collector:
         self._settings = container.settings()
         self._endpoints = endpoints_of(self._settings)
         self._addresses = Addresses()
-        self._info = container.role(), version("drive")
+        self._info = container.role(), version()
         self._requests = requests
         self._backlog = backlog
 

@@ -118,5 +118,7 @@ def _listener_of(settings: Settings) -> list[str]:
     if not settings.metrics_listen:
         return []
     host, port = parse_listen(settings.metrics_listen)
+    if port == 0:  # each process has one of its own, which its log tells
+        return []
     host = _EVERYWHERE.get(host, host)
     return [f"http://{f'[{host}]' if ':' in host else host}:{port}/metrics"]

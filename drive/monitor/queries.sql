@@ -20,4 +20,6 @@ group by 1, 2 order by 1, 2;
 -- name: server
 select
     current_setting('max_connections')::int as most,
-    (select count(*) from pg_stat_activity where backend_type = 'client backend') as connections;
+    (
+        select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()
+    ) as connections;

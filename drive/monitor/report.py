@@ -27,7 +27,7 @@ class Server(msgspec.Struct, frozen=True):
     clients: list[Named] = []
     """Those of Drive's database, or of the Redis server, without this monitor."""
     connections: int | None = None
-    """All there are at the server."""
+    """All there are at the server, without this monitor's."""
     connections_max: int | None = None
     """Most that the server takes."""
     problem: str | None = None

@@ -22,7 +22,8 @@ async def ask_listener(session: aiohttp.ClientSession, url: str) -> Listener:
             response.raise_for_status()
             return _listener(url, _parsed(await response.text("utf-8")))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        return Listener(url, problem=str(error) or type(error).__name__)
+        unsaid = f"no answer within {_TIMEOUT_S:g} s" if isinstance(error, TimeoutError) else type(error).__name__
+        return Listener(url, problem=str(error) or unsaid)
 
 
 def _parsed(text: str) -> Samples:

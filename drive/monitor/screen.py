@@ -74,7 +74,9 @@ def _server(name: str, server: Server) -> Iterator[str]:
     if server.problem is not None:
         yield f"{name} cannot be asked: {_printable(server.problem)}"
         return
-    yield f"{name}: {server.connections} connections{f' of {server.connections_max}' if server.connections_max else ''}"
+    plural = "" if server.connections == 1 else "s"
+    of_most = f" of {server.connections_max}" if server.connections_max else ""
+    yield f"{name}: {server.connections} connection{plural}{of_most}"
     rows = [
         (
             one.name or "(without a name)",

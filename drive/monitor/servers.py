@@ -21,6 +21,7 @@ _MONITORS = re.compile(rf"drive-{ROLE}@.*:\d+")
 _TIMEOUT_S = 3.0
 _RESP2 = 2
 _QUERIES = load_queries(__package__)
+_AT_ONE_MOMENT = "begin isolation level repeatable read, read only"  # ended with the connection
 
 
 async def ask_database(settings: "Settings") -> tuple[Server, Backlog]:
@@ -35,7 +36,7 @@ async def ask_database(settings: "Settings") -> tuple[Server, Backlog]:
             command_timeout=_TIMEOUT_S,
             server_settings={"application_name": client_name(ROLE)},
         )
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except Exception as error:  # noqa: BLE001 - what asyncpg makes of a wrong address, or of another server, can be anything
         return Server(cap, problem=_reason(error)), Backlog(problem=_reason(error))
     try:
         return await _database(connection, cap), await _backlog(connection)
@@ -48,7 +49,6 @@ async def ask_redis(settings: "Settings") -> Server | None:
     if not settings.redis_url:
         return None
     from redis.asyncio import Redis
-    from redis.exceptions import RedisError
 
     cap = settings.redis_max_connections
     try:
@@ -60,24 +60,23 @@ async def ask_redis(settings: "Settings") -> Server | None:
             socket_timeout=_TIMEOUT_S,
         ) as redis:
             clients, facts = await redis.client_list(), await redis.info("clients")
-    except (OSError, ValueError, RedisError) as error:  # ValueError of what is no URL
+    except Exception as error:  # noqa: BLE001 - what redis-py makes of a wrong URL, or of another server, can be anything
         return Server(cap, problem=_reason(error))
     names = Counter(client["name"] for client in clients)
     return Server(
         cap,
         clients=_named((name, "", count) for name, count in names.items()),
-        connections=facts["connected_clients"],
+        connections=facts["connected_clients"] - 1,
         connections_max=facts.get("maxclients"),
     )
 
 
 async def _database(connection: "Connection[Record]", cap: int) -> Server:
-    import asyncpg
-
     try:
+        await connection.execute(_AT_ONE_MOMENT)
         rows = await connection.fetch(_QUERIES["connections"])
         server = await connection.fetchrow(_QUERIES["server"])
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except Exception as error:  # noqa: BLE001 - see above
         return Server(cap, problem=_reason(error))
     facts: dict[str, Any] = dict(server or {})
     clients = _named((row["name"] or "", row["state"], row["count"]) for row in rows)
@@ -93,7 +92,7 @@ async def _backlog(connection: "Connection[Record]") -> Backlog:
         uploads = await connection.fetchval(_QUERIES["uploads"])
     except asyncpg.UndefinedTableError:
         return Backlog(problem="the database has no tables yet: drive migrate")
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except Exception as error:  # noqa: BLE001 - see above
         return Backlog(problem=_reason(error))
     by_kind: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for row in jobs:
@@ -114,5 +113,12 @@ def _named(counted: Iterable[tuple[str, str, int]]) -> list[Named]:
 
 
 def _reason(error: Exception) -> str:
-    """Say in a line why a server was not asked. Drivers' texts name hosts, which the operator knows, no passwords."""
+    """Say in a line why a server was not asked. Drivers' texts name hosts, which the operator knows, no passwords.
+
+    Python's own, of a URL that is none, can have a part of it that was taken for a port.
+    """
+    if isinstance(error, ValueError) and type(error).__module__ == "builtins":
+        return f"its URL is none that can be used ({type(error).__name__}); percent-encode what is special in passwords"
+    if isinstance(error, TimeoutError) and not str(error):
+        return f"no answer within {_TIMEOUT_S:g} s"
     return " ".join(str(error).split()) or type(error).__name__

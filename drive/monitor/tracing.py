@@ -5,7 +5,6 @@ Needs the extra `otel`, and imports gRPC and the database's driver at once, to w
 
 import asyncio
 import os
-from importlib.metadata import version
 from threading import Thread
 from urllib.parse import urlsplit
 
@@ -22,7 +21,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, format_trace
 from structlog.contextvars import bound_contextvars
 
 from drive.monitor.requests import method_of, route_of
-from drive.names import client_name
+from drive.names import client_name, version
 
 _PATH = "/v1/traces"
 _EXPORT_TIMEOUT_S = 2.0
@@ -42,7 +41,7 @@ class Tracing:
     """
 
     def __init__(self, role: str, url: str) -> None:
-        names = {"service.version": version("drive"), "service.instance.id": client_name(role)}
+        names = {"service.version": version(), "service.instance.id": client_name(role)}
         if not os.environ.get("OTEL_SERVICE_NAME"):
             names["service.name"] = f"drive-{role}"
         self._provider = TracerProvider(resource=Resource.create(names), shutdown_on_exit=False)

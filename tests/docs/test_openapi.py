@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +195,11 @@ def test_the_page_shows_every_operation(tmp_path: Path) -> None:
     assert "CreateUpload" in told["createUpload"]
     assert "QUOTA_EXCEEDED" in told["createUpload"]
     assert "overrideMimeType" in told["getFile"]
+
+
+def test_it_is_described_where_it_runs_without_being_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata.Distribution, "discover", lambda **_: iter(()))
+    assert document(ROUTES)["info"]["version"] == "unknown"
 
 
 def test_nothing_of_it_is_imported_before_it_is_asked_for() -> None:

@@ -91,6 +91,62 @@ async def test_what_is_down_is_said_so_and_the_rest_is_told(settings: Settings) 
     assert "secret" not in shown.stdout + json.dumps(seen)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"DRIVE_DATABASE_URL": "postgresql://drive:pa/ss@host/drive"},
+        {"DRIVE_DATABASE_URL": "postgresql://drive@127.0.0.1:99999/drive"},
+        {"DRIVE_DATABASE_URL": "postgresql://drive@a..b/drive"},
+        {"DRIVE_DATABASE_URL": "postgresql://drive@127.0.0.1:1/drive?sslmode=any"},
+        {"DRIVE_REDIS_URL": "redis://:pa/ss@host"},
+        {"DRIVE_REDIS_URL": "redis://127.0.0.1/0?unknown=1"},
+    ],
+)
+async def test_what_cannot_be_an_address_is_said_so_and_the_rest_is_told(
+    settings: Settings, wrong: dict[str, str]
+) -> None:
+    """It is neither a traceback nor an exit status that would say that a cap is exceeded, nor tells a password."""
+    seen = await report(settings, **wrong)
+    is_database = "DRIVE_DATABASE_URL" in wrong
+    assert bool(seen["database"]["problem"]) == bool(seen["backlog"]["problem"]) == is_database
+    assert bool(seen["redis"]["problem"]) != is_database
+    assert "'pa'" not in str(seen)
+
+
+async def test_an_endpoint_that_is_no_name_is_left_out(settings: Settings) -> None:
+    """One label of a name is empty, which no look-up takes."""
+    async with serving_metrics(settings) as (serve, _):
+        await serve.api.upload(b"content")
+        seen = await report(settings, DRIVE_RING_ENDPOINT="http://a..b:5002")
+        (process,) = (one for one in seen["processes"] if one["pid"] == serve.pid)
+        assert [one["endpoint"] for one in process["grpc"]] == [settings.pass_endpoint]
+
+
+async def test_it_does_not_count_itself(settings: Settings) -> None:
+    """Neither among the clients nor in the sum: the server has as many connections before it looks, and after."""
+    async with connections_named(settings, "drive-serve@elsewhere:7", 2):
+        for _ in range(20):
+            before = await connections_of_others(settings)
+            seen = await report(settings)
+            if before == await connections_of_others(settings):
+                break
+    assert (seen["database"]["connections"], seen["redis"]["connections"]) == before
+    assert [one["connections"] for one in seen["database"]["clients"]] == [2]
+
+
+async def connections_of_others(settings: Settings) -> tuple[int, int]:
+    """Count the connections to the two servers, without those that count."""
+    connection = await asyncpg.connect(settings.database_url)
+    try:
+        others = await connection.fetchval(
+            "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+        )
+    finally:
+        await connection.close()
+    with redis.Redis.from_url(settings.redis_url) as client:
+        return others, client.info("clients")["connected_clients"] - 1
+
+
 async def test_a_server_that_never_answers_is_waited_for_some_seconds_only(settings: Settings) -> None:
     """One that takes connections and says nothing, in place of all three."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -99,6 +155,7 @@ async def test_a_server_that_never_answers_is_waited_for_some_seconds_only(setti
         async with asyncio.timeout(PATIENCE_S):
             seen = await report(settings, f"http://{where}/metrics", **silence)
     assert [bool(one["problem"]) for one in (seen["database"], seen["redis"], *seen["listeners"])] == [True] * 3
+    assert {one["problem"] for one in (seen["database"], *seen["listeners"])} == {"no answer within 3 s"}
 
 
 async def test_without_redis_and_without_tables_it_says_so(settings: Settings, postgres_server_url: str) -> None:
@@ -122,6 +179,8 @@ async def test_the_listener_of_the_settings_is_asked_where_none_is_named(setting
         listen = url.removeprefix("http://").removesuffix("/metrics")
         (listener,) = (await report(settings, DRIVE_METRICS_LISTEN=listen))["listeners"]
         assert (listener["url"], listener["role"], listener["problem"]) == (url, "serve", None)
+    seen = await report(settings, DRIVE_METRICS_LISTEN="127.0.0.1:0")
+    assert seen["listeners"] == [], "only the log tells which port it is"
 
 
 async def test_wrong_settings_end_it_with_2(settings: Settings) -> None:
@@ -130,7 +189,16 @@ async def test_wrong_settings_end_it_with_2(settings: Settings) -> None:
     assert "DRIVE_DATABASE_URL" in finished.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--interval", "0"], ["--interval", "soon"], ["127.0.0.1:9100"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--interval", "0"],
+        ["--interval", "soon"],
+        ["127.0.0.1:9100"],
+        ["http://127.0.0.1:99999/metrics"],
+        ["http://[::1/metrics"],
+    ],
+)
 async def test_wrong_arguments_end_it_with_2(settings: Settings, arguments: Sequence[str]) -> None:
     finished = await monitor(settings, *arguments)
     assert finished.status == 2

@@ -5,16 +5,19 @@ from dataclasses import replace
 from uuid import uuid4
 
 import aiohttp
+import asyncpg
 import grpc
 import prometheus_client
 import psutil  # type: ignore[import-untyped] # its types are no dependency, for two functions
 import pytest
 from monitor_support import LISTEN, TELLING, Metrics, metrics_url, modules_of, scraped, serving_metrics, working
-from support.process import Serve, drive, environment, serving
+from support.process import PATIENCE_S, Serve, drive, environment, serving
 from support.rows import Rows, connected
 from support.waiting import eventually
 
+from drive.db.database import Database
 from drive.lazy import Endpoint
+from drive.monitor.backlog import Backlog, Waiting
 from drive.monitor.endpoints import caps, endpoints_of
 from drive.monitor.metrics import METRICS
 from drive.monitor.requests import UNKNOWN_ROUTE
@@ -244,3 +247,42 @@ async def test_what_is_told_is_what_is_declared(settings: Settings, peers: Peers
 def _declared(family: prometheus_client.Metric) -> tuple[str, str, frozenset[str]]:
     name = f"{family.name}_total" if family.type == "counter" else family.name
     return name, family.type, frozenset(label for one in family.samples for label in one.labels) - {"le"}
+
+
+class Frozen(Database):
+    """A database that does not answer, nor lets anybody go who gives up."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.thawed = asyncio.Event()
+
+    @property
+    def is_open(self) -> bool:
+        return True
+
+    async def fetch(self, _query: str, *_args: object) -> list[asyncpg.Record]:
+        self.asked += 1
+        try:
+            await self.thawed.wait()
+        except asyncio.CancelledError:
+            await self.thawed.wait()
+            raise
+        return []
+
+    async def fetchval(self, _query: str, *_args: object) -> int:
+        return 7
+
+
+async def test_a_frozen_database_holds_up_no_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Giving up on a statement may take as long as the database likes: it is done beside, and by one alone."""
+    monkeypatch.setattr("drive.monitor.backlog._TIMEOUT_S", 0.05)
+    database = Frozen()
+    backlog = Backlog(database)
+    async with asyncio.timeout(PATIENCE_S):
+        assert [await backlog.waiting() for _ in range(3)] == [None] * 3
+        assert await asyncio.gather(*(backlog.waiting() for _ in range(3))) == [None] * 3
+        assert database.asked == 1
+        database.thawed.set()
+        monkeypatch.setattr("drive.monitor.backlog._KEPT_FOR_S", 0)
+        await eventually(backlog.waiting)
+    assert await backlog.waiting() == Waiting({}, 7, 7)
