@@ -52,11 +52,16 @@ def _handler(route: Route, part: Part[object], container: Container) -> Handler:
 
 async def _guarded(route: Route, part: Part[object], container: Container) -> Handler:
     await load_parts(part)
-    method: Handler = getattr(part(), route.name)
+
+    async def method(request: web.Request) -> web.StreamResponse:
+        # Asked for at each request: what an override gives must not be kept for when that has ended.
+        handler: Handler = getattr(part(), route.name)
+        return await handler(request)
+
     if route.access is Access.OPEN:
         return method
     await load("drive.http.auth")
     from drive.http.auth import guard
 
     await load_parts(container.authenticator)
-    return guard(method, route.access, container.authenticator())
+    return guard(method, route.access, container.authenticator)

@@ -46,6 +46,8 @@ def write_line(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered would fail at the exit
+    except UnicodeEncodeError:  # a locale without the letter, or the lone surrogates that a header may have brought
+        write_line(text.encode("ascii", "backslashreplace").decode())
     except OSError:
         pass
 
@@ -70,7 +72,7 @@ def _rendering(*, readable: bool) -> list[Any]:
 
 def _json(event: dict[str, Any], **_: Any) -> str:
     # json and not msgspec, which would be imported by the line that says that a process has begun
-    return json.dumps(event, default=str, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(event, default=str, separators=(",", ":"))
 
 
 class _ToStructlog(logging.Handler):

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -88,18 +89,18 @@ def _from_header(request: web.Request) -> str | None:
     return token.strip() if scheme.lower() in _SCHEMES else None
 
 
-def guard(handler: Handler, access: Access, authenticator: Authenticator) -> Handler:
-    """Return a handler behind an access rule."""
+def guard(handler: Handler, access: Access, authenticator: Callable[[], Authenticator]) -> Handler:
+    """Return a handler behind an access rule; whoever tells who sent a request is asked for at each."""
 
     async def for_account(request: web.Request) -> web.StreamResponse:
-        account = await authenticator.identify(request)
+        account = await authenticator().identify(request)
         if account is None:
             raise DriveError(Code.UNAUTHORIZED, "Authentication is required. Send Authorization: Bearer <token>.")
         request[_ACCOUNT] = account
         return await handler(request)
 
     async def for_anybody(request: web.Request) -> web.StreamResponse:
-        request[_AUTHENTICATOR] = authenticator
+        request[_AUTHENTICATOR] = authenticator()
         return await handler(request)
 
     return for_account if access is Access.ACCOUNT else for_anybody

@@ -57,6 +57,9 @@ class Named:
         """Import it, and call it."""
         return self.resolve()(*args, **kwargs)
 
+    def __repr__(self) -> str:
+        return self.path
+
     def __deepcopy__(self, _memo: object) -> "Named":
         return self
 
@@ -109,5 +112,5 @@ def _modules_of(provider: Any) -> Iterator[str]:
         return [] if is_passed_on else [other for other in related(one) if not providers.is_delegated(other)]
 
     found, _ = walk([provider], built)
-    named: list[Any] = [one.provides for one in found if isinstance(one, Part)]
-    yield from (one.module for one in named)
+    made: list[Any] = [one.provides for one in found if isinstance(one, Part)]
+    yield from (one.module for one in made if one is not None)

@@ -217,7 +217,7 @@ class _Inspection:
         source = self._source_of(named.module)
         if source is None:
             yield f"there is no module {named.module!r}", _nearest_module(named.module, _AS_IT_IS)
-        elif source and not re.search(rf"\b{named.__name__}\b", source):
+        elif source and not (named.__name__.isidentifier() and re.search(rf"\b{named.__name__}\b", source)):
             yield f"{named.module} has no {named.__name__!r}", _AS_IT_IS
 
     def _wrong_methods(self, path: str, names: tuple[str, ...]) -> Wrong:
@@ -433,8 +433,6 @@ def _source_of(module: str) -> str | None:
     if module in sys.modules:
         names = "\n".join(f"class {name}" for name in vars(sys.modules[module]))
         return f"{names}\n{_read_source(sys.modules[module].__spec__)}"
-    if not all(name.isidentifier() for name in module.split(".")):
-        return None
     try:
         spec = _spec(module)
     except Exception:  # noqa: BLE001 - whatever is particular about how it is found, importing it may work
@@ -457,6 +455,8 @@ def _read_source(spec: ModuleSpec | None) -> str:
 def _spec(module: str) -> ModuleSpec | None:
     """Find a module as an import would, but without importing the packages that it is in."""
     spec, path = None, None
+    if not all(name.isidentifier() for name in module.split(".")):
+        return None
     for name in accumulate(module.split("."), "{}.{}".format):
         found = (finder.find_spec(name, path) for finder in sys.meta_path)
         spec = next((one for one in found if one is not None), None)

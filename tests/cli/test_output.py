@@ -1,11 +1,14 @@
 """What goes to stdout: JSON lines for machines, readable ones for people, and no harm where nobody takes them."""
 
 import asyncio
+import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TypeAlias
@@ -17,6 +20,7 @@ import pytest
 from support.api import Api
 from support.process import DRIVE, drive, environment, serving, until
 
+from drive import logs
 from drive.settings import Settings
 
 
@@ -101,6 +105,18 @@ async def test_log_lines_that_nobody_takes_fail_nothing_else(settings: Settings,
         assert status in ({0} if stdout is nobody_reading else {0, 120})  # 120: Python could not flush at its exit
         stderr.seek(0)
         assert "Traceback" not in stderr.read().decode()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_line_that_cannot_be_encoded_is_written_with_escapes(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who logs must not fail for it. aiohttp makes lone surrogates of what is no UTF-8 in a header."""
+    stdout = TextIOWrapper(BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", stdout)
+    logs.write_line(logs._json({"event": "\u0436\udcff"}))
+    logs.write_line("\u0436\udcff")
+    line, readable = stdout.buffer.getvalue().decode().splitlines()
+    assert json.loads(line) == {"event": "\u0436\udcff"}
+    assert readable == r"\u0436\udcff"
 
 
 def listening_port(pid: int) -> int | None:

@@ -44,6 +44,7 @@ from lazy_support import until
 
 from drive.app import create_app
 from drive.clients.accounts import Account
+from drive.errors import Code, DriveError
 from drive.lazy import Channels, Lazy, Once, OverrideError, Stub, override, replaced
 from drive.lazy.overriding import instance_of
 from drive.lazy.replaced import in_force, left_open, looking_past, original
@@ -1826,6 +1827,8 @@ def drive_container() -> Any:
     """Give Drive's container, with all built that the application and the worker build."""
     container: Any = WorkerContainer(settings=Settings())
     create_app(container)
+    container.handlers()
+    container.authenticator()
     container.worker()
     return container
 
@@ -1866,3 +1869,19 @@ async def test_drives_running_application() -> None:
             assert (await client.get("/api/billing/quota", headers=token)).status == 200
             with override(container, accounts_client=accounts):
                 assert (await client.get("/api/billing/quota", headers=token)).status == 401
+
+
+async def test_what_drives_application_is_first_asked_under_an_override() -> None:
+    """What is built then, by the first request of all, is not kept for when the override has ended."""
+    container: Any = WorkerContainer(settings=Settings())
+    health, authenticator = AsyncMock(), AsyncMock()
+    health.health.return_value = web.Response(text="replaced")
+    authenticator.identify.side_effect = DriveError(Code.FORBIDDEN, "replaced")
+    async with TestClient(TestServer(create_app(container))) as client:
+        with override(container, health=health, authenticator=authenticator):
+            assert await (await client.get("/health")).text() == "replaced"
+            assert (await client.get("/api/pools")).status == 403
+        assert (await (await client.get("/health")).json())["status"] == "healthy"
+        assert (await client.get("/api/pools")).status == 401
+        with override(container, authenticator=authenticator):
+            assert (await client.get("/api/pools")).status == 403

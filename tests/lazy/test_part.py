@@ -83,6 +83,14 @@ async def test_what_it_is_given_to_call_later_is_not_imported() -> None:
     assert container.car().engine().power_kw == 90
 
 
+async def test_an_empty_one_that_is_overridden_imports_nothing() -> None:
+    container = type("Empty", (DeclarativeContainer,), {"part": Part[Any]()})()
+    with override(container, part="replaced"):
+        validate(container)
+        await load_parts(container.part)
+        assert container.part() == "replaced"
+
+
 async def test_it_is_overridden_like_any_singleton() -> None:
     container = Container()
     car = container.car()
@@ -123,6 +131,9 @@ def test_what_is_wrong_is_told_by_validate(part: Part[Any], problem: str) -> Non
     ("part", "problem"),
     [
         (Part[Any]("part_engine:Motor"), "part_engine has no 'Motor'. Write package.module:Class"),
+        (Part[Any]("part_engine:Engine("), "part_engine has no 'Engine('. Write package.module:Class"),
+        (Part[Any]("part_engine: Engine"), "part_engine has no ' Engine'. Write package.module:Class"),
+        (Part[Any]("..part_engine:Engine"), "there is no module '..part_engine'. Write package.module:Class"),
         (Part[Any]("part_engines:Engine"), "there is no module 'part_engines'. Did you mean part_engine?"),
         (Part[Any](), "it is empty."),
     ],
