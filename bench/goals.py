@@ -62,19 +62,19 @@ AIMS: Final = _aims(
     (
         "info",
         "Authenticated `GET /api/files/{id}/info`, warm: requests per second, to the bare application's JSON route",
-        "http",
+        "http.info",
         Goal(None, "ratio", 0.35),
     ),
     (
         "download",
         "Download of 512 MiB from a local pool: bytes per second, to nginx with sendfile",
-        "http",
+        "http.transfers",
         Goal(None, "ratio", 0.9),
     ),
     (
         "upload",
         "Upload of 512 MiB, hashed and durable: bytes per second, to a bare aiohttp handler that does the same",
-        "http",
+        "http.transfers",
         Goal(None, "ratio", 0.8),
     ),
     ("audit", "`drive audit` over a log of 1 GiB: bytes per second, to `grep -c`", "audit", Goal(None, "ratio", 0.5)),

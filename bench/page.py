@@ -1,7 +1,7 @@
 """docs/benchmarks.md and its pictures, written from the last results of all subjects."""
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,11 +15,15 @@ from bench.tables import Row, Table, limit, number, text
 
 PAGE: Final = ROOT / "docs/benchmarks.md"
 _PICTURES: Final = ROOT / "docs/benchmarks"
+README: Final = ROOT / "README.md"
+_HIGHLIGHTS: Final = ("idle", "scaling-connections", "upload")
+"""The aims that the README tells of."""
+_AROUND_HIGHLIGHTS: Final = ("<!-- by scripts/bench -->\n", "<!-- end -->")
 _NOT_MEASURED: Final = "not measured"
 
 
-def write(page: Path = PAGE, pictures: Path = _PICTURES, results: Path = FOLDER) -> None:
-    """Write the page, and the pictures that it shows; pictures that it no longer shows are removed."""
+def write(page: Path = PAGE, pictures: Path = _PICTURES, results: Path = FOLDER, readme: Path = README) -> None:
+    """Write the page, its pictures and its part of the README; pictures that it no longer shows are removed."""
     measured = read(SUBJECTS, results)
     drawn = {f"{name}.svg": picture for result in measured.values() for name, picture in pictures_of(result).items()}
     pictures.mkdir(parents=True, exist_ok=True)
@@ -29,13 +33,32 @@ def write(page: Path = PAGE, pictures: Path = _PICTURES, results: Path = FOLDER)
     for name, picture in drawn.items():
         (pictures / name).write_text(picture, "utf-8")
     page.write_text(rendered(measured), "utf-8")
+    readme.write_text(with_highlights(readme.read_text("utf-8"), measured), "utf-8")
 
 
 def rendered(results: Mapping[str, Result]) -> str:
     """Return the page."""
     sections = ("\n".join(_section(subject, results.get(subject))) for subject in SUBJECTS)
     head = textwrap.dedent(bench.__doc__ or "").strip()
-    return "\n\n".join([f"# Benchmarks\n\n{head}", "\n".join(_summary(results)), "## Results", *sections]) + "\n"
+    return (
+        "\n\n".join(
+            [
+                f"# Benchmarks\n\n{head}",
+                "## What it must reach\n\n" + "\n".join(_summary(results)),
+                "## Results",
+                *sections,
+            ]
+        )
+        + "\n"
+    )
+
+
+def with_highlights(readme: str, results: Mapping[str, Result]) -> str:
+    """Return the README with what came out of the aims that matter most."""
+    begin, end = _AROUND_HIGHLIGHTS
+    before, _, rest = readme.partition(begin)
+    lines = [line.replace("](#", "](docs/benchmarks.md#") for line in _summary(results, _HIGHLIGHTS)]
+    return f"{before}{begin}{chr(10).join(lines)}\n{end}{rest.partition(end)[2]}"
 
 
 def pictures_of(result: Result) -> dict[str, str]:
@@ -45,12 +68,11 @@ def pictures_of(result: Result) -> dict[str, str]:
     return {f"{result.subject}-{place}": one for place, one in enumerate([*pictured, *plotted], 1)}
 
 
-def _summary(results: Mapping[str, Result]) -> Iterator[str]:
-    yield "## What it must reach"
-    yield ""
+def _summary(results: Mapping[str, Result], keys: Iterable[str] = AIMS) -> Iterator[str]:
     yield "| | goal | came out | middle half | | measured |"
     yield "|---|---|---|---|---|---|"
-    for key, aim in AIMS.items():
+    for key in keys:
+        aim = AIMS[key]
         result = results.get(aim.subject)
         rows = [] if result is None else [(table, row) for table in result.tables for row in _rows_of(table, key)]
         if result is None or not rows:

@@ -10,7 +10,13 @@ from bench.tables import Plot, Table
 SUBJECTS: Final = (
     "memory",
     "start",
+    "http.info",
+    "http.transfers",
     "scaling",
+    "growth",
+    "audit",
+    "faults",
+    "soak",
     "lazy.calls",
     "lazy.stall",
     "lazy.memory",

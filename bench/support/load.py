@@ -65,7 +65,7 @@ async def load(url: str, pid: int, requests: Requests, *, clients: int, seconds:
         script = _written(Path(folder), requests)
         headers = [part for name, value in (requests.headers or {}).items() for part in ("-H", f"{name}: {value}")]
         command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds:.0f}s", "--latency", "--timeout", "30s", *headers]
-        async with _most_rss(pid) as most_rss:
+        async with watching_rss(pid) as seen_mib:
             process = await asyncio.create_subprocess_exec(
                 *command, "-s", script, url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
             )
@@ -73,7 +73,7 @@ async def load(url: str, pid: int, requests: Requests, *, clients: int, seconds:
     if process.returncode != 0 or "Non-2xx" in said or "Socket errors" in said:
         raise RuntimeError(f"wrk was not answered as it should be:\n{said}")
     per_s = float(_found(r"Requests/sec:\s+([\d.]+)", said)[1])
-    return Loaded(per_s, _latency_ms("50", said), _latency_ms("99", said), max(most_rss))
+    return Loaded(per_s, _latency_ms("50", said), _latency_ms("99", said), max(seen_mib))
 
 
 def _written(folder: Path, requests: Requests) -> Path:
@@ -86,7 +86,7 @@ def _written(folder: Path, requests: Requests) -> Path:
 
 
 @asynccontextmanager
-async def _most_rss(pid: int) -> AsyncIterator[list[float]]:
+async def watching_rss(pid: int) -> AsyncIterator[list[float]]:
     """Look at a process's memory, now and then, while the block runs."""
     seen = [rss_mib(pid)]
 

@@ -1,7 +1,11 @@
-"""The stand-ins for pass and ring as a process, on ports that the system chooses."""
+"""The stand-ins for pass and ring as a process, on ports that the system chooses unless they are given.
+
+python -m bench.support.peers [PASS_PORT RING_PORT]
+"""
 
 import asyncio
 import json
+import sys
 
 from drive import logs
 from drive.cli.signals import until_stopped
@@ -15,4 +19,5 @@ def _tell(info: PeersInfo) -> None:
 
 if __name__ == "__main__":
     logs.configure(level="warning")
-    asyncio.run(until_stopped(run(0, 0, 0, ready=_tell)))
+    pass_port, ring_port = map(int, sys.argv[1:] or (0, 0))
+    asyncio.run(until_stopped(run(pass_port, ring_port, 0, ready=_tell)))

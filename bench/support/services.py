@@ -1,11 +1,12 @@
 """Drive and all that it needs, on this machine: each a process of its own."""
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
 from bench.measure import ROOT, child_environment
@@ -90,6 +91,18 @@ async def backends(**variables: str) -> AsyncIterator[Backends]:
 async def started(name: str, within: Backends, **variables: str) -> AsyncIterator[Started]:
     """Run `drive serve` or `drive worker` until the block ends."""
     async with running(name, within.environment | variables) as service:
+        line = await service.logged("Listening" if name == "serve" else "Working")
+        yield Started(service, line.get("url", ""))
+
+
+@asynccontextmanager
+async def started_and_logged(name: str, within: Backends, log: IO[str]) -> AsyncIterator[Started]:
+    """Do as `started` does, and write to a file what it logs."""
+
+    def write(_service: Service, line: dict[str, Any]) -> None:
+        log.write(f"{json.dumps(line)}\n")
+
+    async with running(name, within.environment, echo=write) as service:
         line = await service.logged("Listening" if name == "serve" else "Working")
         yield Started(service, line.get("url", ""))
 

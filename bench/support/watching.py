@@ -1,12 +1,15 @@
 """The connections that Drive holds, counted by those who are at their other ends."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from bench.support.proc import connections_at
 from bench.support.services import Backends
+from drive.monitor.linux import tcp_peers
+from drive.names import client_name
 
 if TYPE_CHECKING:
     import asyncpg
@@ -16,6 +19,10 @@ _NAME: Final = "bench"
 _HELD: Final = """
     select count(*) from pg_stat_activity
     where datname = current_database() and backend_type = 'client backend' and application_name <> $1
+"""
+_HELD_BY_NAME: Final = """
+    select application_name as name, count(*) as count from pg_stat_activity
+    where datname = current_database() and backend_type = 'client backend' group by 1
 """
 
 
@@ -38,6 +45,27 @@ class Watcher:
             "pass": connections_at(self._within.pass_port),
             "ring": connections_at(self._within.ring_port),
         }
+
+    async def held_by(self, processes: Mapping[str, int]) -> dict[str, dict[str, int]]:
+        """Count the connections of each process at each server.
+
+        Args:
+            processes: their pids by their roles, serve or worker.
+
+        """
+        rows = await self._database.fetch(_HELD_BY_NAME)
+        at_database = {row["name"]: row["count"] for row in rows}
+        at_cache = Counter(client["name"] for client in await self._cache.client_list())
+        held = {}
+        for role, pid in processes.items():
+            name, peers = client_name(role, pid), await asyncio.to_thread(tcp_peers, pid)
+            held[role] = {
+                "PostgreSQL": at_database.get(name, 0),
+                "Redis": at_cache[name],
+                "pass": peers["127.0.0.1", self._within.pass_port],
+                "ring": peers["127.0.0.1", self._within.ring_port],
+            }
+        return held
 
     @asynccontextmanager
     async def watching_most(self, every_s: float = 0.02) -> AsyncIterator[dict[str, int]]:

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -105,6 +106,13 @@ class TestPage:
         """Where this fails, run `scripts/bench --page`."""
         assert page.PAGE.read_text("utf-8") == page.rendered(read(SUBJECTS))
 
+    def test_the_readme_has_what_matters_most_with_a_picture_that_is_there(self) -> None:
+        readme = page.README.read_text("utf-8")
+        assert readme == page.with_highlights(readme, read(SUBJECTS))
+        assert readme.count("](docs/benchmarks.md#") == 3
+        (picture,) = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", readme)
+        assert ROOT.joinpath(picture).is_file()
+
     def test_each_subject_has_a_section_with_how_to_read_it(self) -> None:
         text = page.rendered({})
         assert [line for line in text.splitlines() if line.startswith("### ")] == [f"### {name}" for name in SUBJECTS]
@@ -116,7 +124,10 @@ class TestPage:
         table = table_of(Row("Drive", summary([1.0]), "MiB"), is_pictured=True)
         plot = Plot("Line", "What it shows.", "s", "MiB", {"serve": [(0.0, 1.0), (1.0, 2.0)]})
         write(result("memory", table, plots=(plot,)), tmp_path / "results")
-        page.write(tmp_path / "page.md", pictures, tmp_path / "results")
+        readme = tmp_path / "README.md"
+        readme.write_text(f"Before.\n{''.join(page._AROUND_HIGHLIGHTS)}\nAfter.\n")
+        page.write(tmp_path / "page.md", pictures, tmp_path / "results", readme)
+        assert re.fullmatch(r"Before\.\n.*\| not measured \|.*\nAfter\.\n", readme.read_text("utf-8"), re.DOTALL)
         assert sorted(file.name for file in pictures.iterdir()) == ["memory-1.svg", "memory-2.svg"]
         text = (tmp_path / "page.md").read_text("utf-8")
         assert "![memory-2](benchmarks/memory-2.svg)" in text

@@ -28,7 +28,9 @@ def test_connections_are_counted_at_the_servers_port_alone() -> None:
 def test_memory_that_is_written_is_seen_in_all_three_figures() -> None:
     size_bytes = 32 * 1024 * 1024
     before = memory(os.getpid())
-    with mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as written:  # new, which a bytearray may not be
+    with mmap.mmap(
+        -1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    ) as written:  # new, which a bytearray may not be
         written.write(b"w" * size_bytes)
         after = memory(os.getpid())
     for name in ("rss_mib", "pss_mib", "private_dirty_mib"):
