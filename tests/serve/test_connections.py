@@ -19,7 +19,13 @@ REQUESTS = 1000
 STREAMS_PER_CONNECTION = 50
 LOOKS = 10  # at the connections, while the requests are answered; each takes some 20 ms
 # Long enough for two busy cores: this is about how many connections there are, not about how quick they are.
-PATIENT = {"DRIVE_GRPC_DEADLINE_S": "60", "DRIVE_DATABASE_CONNECT_TIMEOUT_S": "60", "DRIVE_AUTH_CACHE_TTL_S": "0"}
+PATIENT = {
+    "DRIVE_GRPC_DEADLINE_S": "60",
+    "DRIVE_DATABASE_CONNECT_TIMEOUT_S": "60",
+    # PostgreSQL still counts a connection that was idle for too long, and closed, when the next one is there.
+    "DRIVE_DATABASE_IDLE_TIMEOUT_S": "600",
+    "DRIVE_AUTH_CACHE_TTL_S": "0",
+}
 
 
 class Most:
