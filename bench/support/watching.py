@@ -72,8 +72,10 @@ class Watcher:
         """Count again and again while the block runs; the counts given are the most that were seen."""
         most = await self.held()
 
+        is_over = False
+
         async def look() -> None:
-            while True:
+            while not is_over:  # and not until it is cancelled, which what it awaits may swallow
                 await asyncio.sleep(every_s)
                 for name, count in (await self.held()).items():
                     most[name] = max(most[name], count)
@@ -82,8 +84,8 @@ class Watcher:
         try:
             yield most
         finally:
-            looking.cancel()
-            await asyncio.wait([looking])
+            is_over = True
+            await looking
 
 
 @asynccontextmanager
