@@ -40,17 +40,8 @@ def rendered(results: Mapping[str, Result]) -> str:
     """Return the page."""
     sections = ("\n".join(_section(subject, results.get(subject))) for subject in SUBJECTS)
     head = textwrap.dedent(bench.__doc__ or "").strip()
-    return (
-        "\n\n".join(
-            [
-                f"# Benchmarks\n\n{head}",
-                "## What it must reach\n\n" + "\n".join(_summary(results)),
-                "## Results",
-                *sections,
-            ]
-        )
-        + "\n"
-    )
+    summary = "\n".join(["## What it must reach", "", *_summary(results)])
+    return "\n\n".join([f"# Benchmarks\n\n{head}", summary, "## Results", *sections]) + "\n"
 
 
 def with_highlights(readme: str, results: Mapping[str, Result]) -> str:
@@ -58,7 +49,7 @@ def with_highlights(readme: str, results: Mapping[str, Result]) -> str:
     begin, end = _AROUND_HIGHLIGHTS
     before, _, rest = readme.partition(begin)
     lines = [line.replace("](#", "](docs/benchmarks.md#") for line in _summary(results, _HIGHLIGHTS)]
-    return f"{before}{begin}{chr(10).join(lines)}\n{end}{rest.partition(end)[2]}"
+    return "\n".join([f"{before}{begin.rstrip()}", *lines, f"{end}{rest.partition(end)[2]}"])
 
 
 def pictures_of(result: Result) -> dict[str, str]:

@@ -5,15 +5,13 @@ A process is started on a port that was free, and asked again and again, every t
 """  # noqa: D212, E501 - Markdown, for docs/benchmarks.md
 
 import asyncio
-import socket
 import sys
-from contextlib import closing
 from time import perf_counter
 from typing import Final
 
 from bench.goals import goal
 from bench.measure import Effort, by_name
-from bench.support.services import Backends, backends, environment_of
+from bench.support.services import Backends, backends, environment_of, free_port
 from bench.tables import Table, compared
 
 _BARE: Final = "bare aiohttp application"
@@ -52,7 +50,7 @@ async def _round(within: Backends) -> dict[str, float]:
 
 async def _first_answer(module: str, path: str, environment: dict[str, str]) -> float:
     """Return the milliseconds from the start of a process until it answered 200."""
-    port = _free_port()
+    port = free_port()
     arguments = ["serve"] if module == "drive" else [str(port)]
     environment = environment_of(environment) | {"DRIVE_HTTP_LISTEN": f"127.0.0.1:{port}"}
     began = perf_counter()
@@ -80,9 +78,3 @@ async def _answers(port: int, path: str) -> bool:
     if not answer.startswith(b"HTTP/1.1 200"):
         raise RuntimeError(f"{path} was answered {answer[:200]!r}")
     return True
-
-
-def _free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        port: int = server.getsockname()[1]
-        return port

@@ -9,7 +9,7 @@ from drive.http.problems import errors_middleware, request_id_middleware, send_r
 from drive.http.routes import ROUTES as SERVED
 from drive.http.routes import Access, Handler, Route
 from drive.http.tus import send_tus_version
-from drive.lazy import Part, lifespan, load, load_parts
+from drive.lazy import Part, lifespan, load_parts
 from drive.routes import ROUTES
 
 _JSON_MAX_BYTES = 1024 * 1024  # bodies that are read whole; files are streamed, whatever their size
@@ -60,8 +60,7 @@ async def _guarded(route: Route, part: Part[object], container: Container) -> Ha
 
     if route.access is Access.OPEN:
         return method
-    await load("drive.http.auth")
+    await load_parts(container.authenticator)
     from drive.http.auth import guard
 
-    await load_parts(container.authenticator)
     return guard(method, route.access, container.authenticator)

@@ -4,7 +4,6 @@ import asyncio
 import importlib.util
 import os
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.support.npm import NotInstalledError, installed
-from bench.support.services import Backends, Started, environment_of
+from bench.support.services import Backends, Started, environment_of, free_port
 from drive.cli.processes import Service, running
 from drive.peers.seed import PLAIN_ID
 
@@ -63,7 +62,7 @@ async def nginx(folder: Path) -> AsyncIterator[Started]:
     if program is None:
         raise NotInstalledError("nginx is not installed; on Debian: apt-get install nginx-light")
     with tempfile.TemporaryDirectory() as own:
-        port, settings = _free_port(), Path(own) / "nginx.conf"
+        port, settings = free_port(), Path(own) / "nginx.conf"
         settings.write_text(_NGINX % {"own": own, "port": port, "folder": folder}, "utf-8")
         command = (program, "-p", own, "-e", "stderr", "-c")
         async with running(str(settings), environment_of({}), command=command) as service:
@@ -81,7 +80,7 @@ async def copyparty(folder: Path) -> AsyncIterator[Started]:
     if importlib.util.find_spec("copyparty") is None:
         raise NotInstalledError("copyparty is not installed; scripts/bench installs it in .venv-bench")
     with tempfile.TemporaryDirectory() as own:
-        port, environment = _free_port(), environment_of({"XDG_CONFIG_HOME": own})
+        port, environment = free_port(), environment_of({"XDG_CONFIG_HOME": own})
         command = (sys.executable, "-m", "copyparty", "-q", "-i", "127.0.0.1", "-p", str(port), "--put-ck", "sha256")
         async with running(f"{folder}::w", environment, command=(*command, "-v")) as service:
             yield await _answering(service, port)
@@ -98,13 +97,6 @@ async def tus_server(folder: Path) -> AsyncIterator[Started]:
     program = await asyncio.to_thread(installed, Path(__file__).with_name("tus_server"))
     async with running(str(folder), environment_of({}), command=("node", str(program / "server.mjs"))) as service:
         yield Started(service, (await service.logged("Listening"))["url"])
-
-
-def _free_port() -> int:
-    """Choose a port for a server that cannot be told to choose one itself."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 async def _answering(service: Service, port: int) -> Started:

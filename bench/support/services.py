@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -119,6 +120,13 @@ def environment_of(variables: dict[str, str]) -> dict[str, str]:
     """Return the environment of processes that run Drive with these variables, and none of `DRIVE_*` besides."""
     inherited = {name: value for name, value in child_environment().items() if not name.startswith("DRIVE_")}
     return inherited | {"PYTHONPATH": str(ROOT)} | variables
+
+
+def free_port() -> int:
+    """Choose a port for a server that must be told one, as it does not say which it has."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 async def _migrate(environment: dict[str, str]) -> None:

@@ -142,14 +142,21 @@ class _Inspection:
         elif isinstance(provider, Once):
             yield from _wrong_once(provider)
         elif isinstance(provider, providers.BaseSingleton | providers.BaseResource):
-            yield from self._wrong_part(provider) if isinstance(provider, Part) else _misfit_of(provider)
-            if inspect.isclass(provider.provides) and issubclass(provider.provides, Channels):
-                yield from self._missing_files(provider)
+            yield from self._wrong_singleton(provider)
         elif isinstance(provider, providers.Factory | providers.Callable):
             # One that is not injected may be given the rest by who calls it.
             yield from _misfit(
                 provider.provides, provider.args, provider.kwargs, is_complete=provider in self._injected
             )
+
+    def _wrong_singleton(self, provider: Provider) -> Wrong:
+        made = _made_by(provider)
+        if made is None and isinstance(provider, Part):
+            yield from self._wrong_name(provider.provides)
+        else:
+            yield from _misfit(made, provider.args, provider.kwargs)
+        if inspect.isclass(made) and issubclass(made, Channels):
+            yield from self._missing_files(provider)
 
     def _wrong_stub(self, provider: Provider) -> Wrong:
         if not provider.args:
@@ -197,28 +204,20 @@ class _Inspection:
         ):
             yield f"{name} is no stub", _nearest(name, classes)
 
-    def _wrong_part(self, provider: Provider) -> Wrong:
-        named = provider.provides
+    def _wrong_name(self, named: Any) -> Wrong:
+        """Tell why a `Part` has no class to look at; nothing where it only was not imported."""
         if named is None:
             yield "it is empty", "Write Part('package.module:Class', …)"
-        elif named.module in self._unimportable:
-            error = self._unimportable[named.module]
-            yield f"{named.module} cannot be imported ({type(error).__name__})", str(error)
-        elif not named.is_imported:
-            yield from self._wrong_source(named)
-        else:
-            made = _made_by(provider)
-            if made is None:
-                yield f"{named.module} has no {named.__name__!r}", _AS_IT_IS
-            else:
-                yield from _misfit(made, provider.args, provider.kwargs)
-
-    def _wrong_source(self, named: Named) -> Wrong:
-        source = self._source_of(named.module)
-        if source is None:
-            yield f"there is no module {named.module!r}", _nearest_module(named.module, _AS_IT_IS)
-        elif source and not (named.__name__.isidentifier() and re.search(rf"\b{named.__name__}\b", source)):
-            yield f"{named.module} has no {named.__name__!r}", _AS_IT_IS
+            return
+        module, name = named.module, named.__name__
+        source = self._source_of(module)
+        if module in self._unimportable:
+            error = self._unimportable[module]
+            yield f"{module} cannot be imported ({type(error).__name__})", str(error)
+        elif source is None:
+            yield f"there is no module {module!r}", _nearest_module(module, _AS_IT_IS)
+        elif named.is_imported or (source and not (name.isidentifier() and re.search(rf"\b{name}\b", source))):
+            yield f"{module} has no {name!r}", _AS_IT_IS
 
     def _wrong_methods(self, path: str, names: tuple[str, ...]) -> Wrong:
         """Look for the methods in the generated class, as the generator writes them."""
@@ -350,10 +349,6 @@ def _parameters(made: Any) -> list[inspect.Parameter] | None:
 def _name_of(made: Any) -> str:
     made = made.func if isinstance(made, functools.partial) else made
     return str(getattr(made, "__name__", type(made).__name__))
-
-
-def _misfit_of(provider: Provider) -> Wrong:
-    yield from _misfit(provider.provides, provider.args, provider.kwargs)
 
 
 def _absent_attribute(provider: Provider) -> Wrong:

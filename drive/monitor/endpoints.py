@@ -56,10 +56,7 @@ class Addresses:
         try:
             async with asyncio.timeout(_RESOLVE_TIMEOUT_S):
                 found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (
-            OSError,
-            ValueError,
-        ):  # also TimeoutError, and what is no name: it has no connections that could be told
+        except (OSError, ValueError):  # TimeoutError and what is no name, too: no connections that could be told
             del self._looked_up_s[endpoint]
             return
         seen_s = self._seen_s.setdefault(endpoint, {})

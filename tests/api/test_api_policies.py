@@ -56,7 +56,8 @@ async def test_public_files_take_the_credits_that_the_pool_asks_for(api: Api, ro
 
 
 async def test_exactly_enough_credits_are_enough(api: Api, rows: Rows) -> None:
-    await api.upload(CONTENT, pool_id=await add_pool(rows, min_social_credits=100))
+    file = await api.upload(CONTENT, pool_id=await add_pool(rows, min_social_credits=100))
+    assert file["visibility"] == "public"
 
 
 async def test_files_that_are_not_public_take_none_until_they_are(api: Api, rows: Rows, peers: Peers) -> None:
