@@ -3,16 +3,12 @@
 import functools
 import importlib
 import inspect
-import pkgutil
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, is_dataclass
 from difflib import get_close_matches
-from importlib.machinery import ModuleSpec
-from importlib.util import decode_source
-from itertools import accumulate, chain
-from pathlib import Path
+from itertools import chain
 from types import FunctionType, SimpleNamespace
 from typing import Any, Final, get_type_hints
 
@@ -23,6 +19,7 @@ from drive.lazy.endpoint import Endpoint, EndpointError
 from drive.lazy.graph import Graph, Provider, needed, resolved, walk
 from drive.lazy.once import Once
 from drive.lazy.part import Named, Part
+from drive.lazy.sources import nearest_module, source_of
 from drive.lazy.stub import Stub
 
 _ABSTRACT: Final = (
@@ -102,7 +99,7 @@ class _Inspection:
         self._graph = graph
         self._injected = _injected(graph)
         self._useless: set[Provider] = set()  # they, or what they need, have a problem: they cannot be called
-        self._source_of = functools.cache(_source_of)
+        self._source_of = functools.cache(source_of)
         self._unimportable: dict[str, Exception] = {}  # by module
 
     def import_parts(self) -> None:
@@ -189,7 +186,7 @@ class _Inspection:
         module, _, name = path.partition(":")
         source = self._source_of(module)
         if source is None:
-            yield f"there is no module {module!r}", _nearest_module(module, "Write package.module_pb2_grpc:ServiceStub")
+            yield f"there is no module {module!r}", nearest_module(module, "Write package.module_pb2_grpc:ServiceStub")
             return
         classes = re.findall(r"^class (\w+Stub)\b", source, re.MULTILINE)
         if source and not re.search(rf"\b{re.escape(name or '?')}\b", source):
@@ -215,7 +212,7 @@ class _Inspection:
             error = self._unimportable[module]
             yield f"{module} cannot be imported ({type(error).__name__})", str(error)
         elif source is None:
-            yield f"there is no module {module!r}", _nearest_module(module, _AS_IT_IS)
+            yield f"there is no module {module!r}", nearest_module(module, _AS_IT_IS)
         elif named.is_imported or (source and not (name.isidentifier() and re.search(rf"\b{name}\b", source))):
             yield f"{module} has no {name!r}", _AS_IT_IS
 
@@ -421,53 +418,6 @@ def _wrong_endpoint(url: Any) -> Wrong:
         Endpoint.parse(url)
     except EndpointError as error:
         yield "its endpoint cannot be called", str(error)
-
-
-def _source_of(module: str) -> str | None:
-    """Return a module's source, empty where it has none to read; None if there is no such module."""
-    if module in sys.modules:
-        names = "\n".join(f"class {name}" for name in vars(sys.modules[module]))
-        return f"{names}\n{_read_source(sys.modules[module].__spec__)}"
-    try:
-        spec = _spec(module)
-    except Exception:  # noqa: BLE001 - whatever is particular about how it is found, importing it may work
-        return ""
-    return None if spec is None else _read_source(spec)
-
-
-def _read_source(spec: ModuleSpec | None) -> str:
-    """Return a module's source; empty where it has none to read."""
-    try:
-        get_source = getattr(spec and spec.loader, "get_source", None)
-        if spec is not None and get_source is not None:
-            return get_source(spec.name) or ""
-        # The loader by which pytest rewrites assertions has no such method.
-        return decode_source(Path(spec.origin).read_bytes()) if spec is not None and spec.origin else ""
-    except Exception:  # noqa: BLE001 - as above
-        return ""
-
-
-def _spec(module: str) -> ModuleSpec | None:
-    """Find a module as an import would, but without importing the packages that it is in."""
-    spec, path = None, None
-    if not all(name.isidentifier() for name in module.split(".")):
-        return None
-    for name in accumulate(module.split("."), "{}.{}".format):
-        found = (finder.find_spec(name, path) for finder in sys.meta_path)
-        spec = next((one for one in found if one is not None), None)
-        if spec is None:
-            return None
-        path = list(spec.submodule_search_locations or [])
-    return spec
-
-
-def _nearest_module(module: str, otherwise: str) -> str:
-    package, dot, name = module.rpartition(".")
-    spec = _spec(package) if package else None
-    path = (spec and spec.submodule_search_locations) or []
-    beside = pkgutil.iter_modules(path if dot else None)
-    nearest = get_close_matches(name, [one.name for one in beside if name.isidentifier()], n=1)
-    return f"Did you mean {package}{dot}{nearest[0]}?" if nearest else otherwise
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -42,7 +42,7 @@ from hypothesis import strategies as st
 from lazy_support import run_script
 
 from drive.containers import Container as DriveContainer
-from drive.lazy import Channels, Graph, Once, Stub, Tls, validation
+from drive.lazy import Channels, Graph, Once, Stub, Tls, sources
 from drive.lazy.overriding import override
 from drive.lazy.validation import ContainerError, validate
 from drive.settings import Settings
@@ -942,13 +942,13 @@ def test_ten_thousand_providers_in_a_chain() -> None:
 def test_ten_thousand_stubs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each module is read once."""
     read: list[str] = []
-    read_source = validation._read_source
+    read_source = sources._read_source
 
     def counted(spec: Any) -> str:
         read.append(spec.name)
         return read_source(spec)
 
-    monkeypatch.setattr(validation, "_read_source", counted)
+    monkeypatch.setattr(sources, "_read_source", counted)
     channels, config = Singleton(Channels), Singleton(Config)
     stubs: list[Stub[Any]] = [Stub(ACCOUNTS, channels, endpoint=config.provided.url) for _ in range(10_000)]
     assert problems_of(container_of(all=List(*stubs))) == []
