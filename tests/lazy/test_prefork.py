@@ -78,9 +78,13 @@ async def echo_port() -> AsyncIterator[int]:
 
 
 async def ran(server: Server, script: str, port: int = 0) -> list[str]:
-    """Run the application with what a script does with it, and return what that prints."""
+    """Run the application with what a script does with it, and return what that prints beside the log.
+
+    Where Python does not buffer, structlog's own printer writes a line and its end apart: of two processes that log at
+    once, the ends may come together.
+    """
     printed = await asyncio.to_thread(run_script, APP + script, server.url, str(port))
-    return [line for line in printed.splitlines() if "gRPC channel" not in line]
+    return [line for line in printed.splitlines() if line and "gRPC channel" not in line]
 
 
 async def test_four_children_of_a_parent_that_built_all_open_their_own(server: Server, echo_port: int) -> None:
